@@ -1,0 +1,205 @@
+"""Train one system on one data set with one seed, score it on the test set, keep one JSON row.
+
+    python benchmarks/accuracy.py genia locate_and_label --encoder encoders/minilm-l6-en \
+        --corpus corpus --seed 0
+
+Systems are the files in benchmarks/systems/; all share the encoder component, the data, the batches
+and the optimizer of configs/locate_and_label.cfg. A row that exists is not computed again.
+``benchmarks/tables.py`` makes the tables from the rows.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterable, List
+
+import spacy
+import torch
+import typer
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin, Span
+from spacy.training import Example
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+from spacy.util import filter_spans, fix_random_seed, load_config
+from thinc.api import Config
+
+from spacy_hetner.evaluation.scorers import make_candidates_scorer, make_entity_spans_scorer
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
+
+# What differs between data sets: language, longest seed, and the paper's decoding parameters.
+DATA: Dict[str, Dict[str, Any]] = {
+    "genia": {"lang": "en", "lengths": list(range(1, 11)), "nms": (0.7, 0.9, 0.45)},
+    "weibo": {"lang": "zh", "lengths": list(range(1, 11)), "nms": (0.6, 0.9, 0.5)},
+    "resume": {"lang": "zh", "lengths": [*range(1, 12), 13, 15, 17, 20], "nms": (0.6, 0.9, 0.5)},
+}
+
+
+@Language.component("benchmark_bio_decoder", requires=["token.tag"], assigns=["doc.spans"])
+def bio_decoder(doc: Doc) -> Doc:
+    """Read BIO tags back into spans, as conlleval does."""
+    spans: List[Span] = []
+    start, label = 0, ""
+    for i, tag in enumerate([*(t.tag_ for t in doc), "O"]):
+        kind, _, name = tag.partition("-")
+        if label and (kind != "I" or name != label):
+            spans.append(Span(doc, start, i, label=label))
+            label = ""
+        if name and not label:
+            start, label = i, name
+    doc.spans["entities"] = spans
+    return doc
+
+
+def with_bio_tags(examples: Iterable[Example]) -> List[Example]:
+    """Write the outermost gold entities as BIO tags, which is all a token tagger can learn."""
+    examples = list(examples)
+    for example in examples:
+        reference = example.reference
+        tags = ["O"] * len(reference)
+        for span in filter_spans(reference.spans.get("entities", [])):
+            tags[span.start] = f"B-{span.label_}"
+            for i in range(span.start + 1, span.end):
+                tags[i] = f"I-{span.label_}"
+        for token, tag in zip(reference, tags, strict=True):
+            token.tag_ = tag
+    return examples
+
+
+@spacy.registry.readers("benchmark.BioTags.v1")
+def create_bio_corpus(corpus: Any) -> Any:
+    """Wrap a corpus so that its references carry BIO tags."""
+    return lambda nlp: with_bio_tags(corpus(nlp))
+
+
+def build_config(data: str, system: str, encoder: Path, corpus: Path, settings: Dict[str, Any]) -> Config:
+    """The package's training config with the system's components in place of its own."""
+    config = load_config(ROOT / "configs" / "locate_and_label.cfg", interpolate=False)
+    own = Config().from_disk(ROOT / "benchmarks" / "systems" / f"{system}.cfg", interpolate=False)
+    if "components" in own:
+        config["components"] = {"transformer": config["components"]["transformer"], **own["components"]}
+        config["nlp"]["pipeline"] = own["nlp"]["pipeline"]
+        config["training"].update(own.get("training", {}))
+        config["training"]["score_weights"] = {"spans_entities_f": 1.0}
+    else:
+        k, u, delta = DATA[data]["nms"]
+        config["components"]["span_proposer"]["lengths"] = DATA[data]["lengths"]
+        config["components"]["span_classifier"].update(nms_iou=k, nms_decay=u, min_score=delta)
+    if system == "spancat_ngram":
+        suggester = config["components"]["spancat"]["suggester"]
+        suggester["max_size"] = max(DATA[data]["lengths"])
+    config["nlp"]["lang"] = DATA[data]["lang"]
+    config["paths"] = {
+        "encoder": str(encoder),
+        "train": str(corpus / f"{data}_train.spacy"),
+        "dev": str(corpus / f"{data}_dev.spacy"),
+    }
+    # Nothing is selected on dev while training; the console shows a few sentences' score.
+    config["corpora"]["dev"]["limit"] = 50
+    if system == "token_tagger":
+        for name, reader in list(config["corpora"].items()):
+            config["corpora"][name] = {"@readers": "benchmark.BioTags.v1", "corpus": reader}
+    config["components"]["transformer"]["model"].update(
+        precision=settings["precision"], by_token=DATA[data]["lang"] == "zh"
+    )
+    config["system"]["seed"] = settings["seed"]
+    training = config["training"]
+    training["max_epochs"] = settings["epochs"]
+    training["eval_frequency"] = 10**6  # score once, after the last epoch
+    training["batcher"]["size"] = settings["batch_size"]
+    steps = settings["steps"]
+    training["optimizer"]["learn_rate"].update(
+        initial_rate=settings["learn_rate"], warmup_steps=max(1, steps // 10), total_steps=steps
+    )
+    return config
+
+
+def main(
+    data: str,
+    system: str,
+    encoder: Path = typer.Option(..., exists=True),
+    corpus: Path = typer.Option(..., exists=True, help="Folder of NAME_{train,dev,test}.spacy"),
+    seed: int = 0,
+    epochs: int = 5,
+    learn_rate: float = 2e-4,
+    batch_size: int = 16,
+    precision: str = "fp32",
+    split: str = "test",
+    override: List[str] = typer.Option([], help="dotted.key=JSON, for ablations"),
+    results: Path = RESULTS,
+    tag: str = typer.Option("", help="Name of the ablation or screening, kept in the row"),
+) -> None:
+    """Train, score, write the row."""
+    n_train = len(DocBin().from_disk(corpus / f"{data}_train.spacy"))
+    settings = {
+        "seed": seed,
+        "epochs": epochs,
+        "learn_rate": learn_rate,
+        "batch_size": batch_size,
+        "precision": precision,
+        "steps": epochs * -(-n_train // batch_size),
+        "override": sorted(override),
+    }
+    key = hashlib.sha256(
+        json.dumps([data, system, encoder.name, n_train, split, settings], sort_keys=True).encode()
+    ).hexdigest()[:10]
+    row_path = results / f"{data}-{encoder.name}-{system}{'-' + tag if tag else ''}-s{seed}-{key}.json"
+    if row_path.exists():
+        typer.echo(f"have {row_path.name}")
+        return
+    config = build_config(data, system, encoder, corpus, settings)
+    for item in override:
+        name, _, value = item.partition("=")
+        *sections, last = name.split(".")
+        node = config
+        for section in sections:
+            node = node[section]
+        node[last] = json.loads(value)
+    fix_random_seed(seed)
+    nlp = init_nlp(config)
+    start = time.perf_counter()
+    cpu = time.process_time()
+    nlp, _ = train(nlp, None, stdout=sys.stdout, stderr=sys.stderr)
+    train_wall, train_cpu = time.perf_counter() - start, time.process_time() - cpu
+    reader = spacy.registry.resolve(
+        {"corpus": {"@readers": "spacy_hetner.RecordCorpus.v1", "path": str(corpus / f"{data}_{split}.spacy")}}
+    )["corpus"]
+    examples = list(reader(nlp))
+    start = time.perf_counter()
+    for example, doc in zip(examples, nlp.pipe([eg.predicted for eg in examples], batch_size=256), strict=True):
+        example.predicted = doc
+    scores = make_entity_spans_scorer("entities")(examples)
+    if "candidates" in examples[0].predicted.spans:
+        scores.update(make_candidates_scorer("candidates", "entities")(examples))
+    row = {
+        "data": data,
+        "system": system,
+        "encoder": encoder.name,
+        "tag": tag,
+        "split": split,
+        "train_sentences": n_train,
+        **settings,
+        "scores": scores,
+        "train_wall_s": round(train_wall, 1),
+        "train_cpu_s": round(train_cpu, 1),
+        "predict_wall_s": round(time.perf_counter() - start, 1),
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "hardware": f"{platform.machine()}, {torch.get_num_threads()} thread(s), no GPU",
+        "versions": {"spacy": spacy.__version__, "torch": torch.__version__},
+    }
+    results.mkdir(parents=True, exist_ok=True)
+    partial = row_path.with_suffix(".part")
+    partial.write_text(json.dumps(row, indent=1, ensure_ascii=False) + "\n", encoding="utf8")
+    os.replace(partial, row_path)
+    typer.echo(f"{row_path.name}: F {scores['spans_entities_f']:.4f}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,102 @@
+"""Fill in a training config: corpus, encoder, and a schedule as long as the training."""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Dict, Literal
+
+import pyarrow.parquet
+import torch
+from _util import run
+from corpora import Corpus, get_corpus
+from spacy.util import load_config
+from thinc.api import Config
+from typer import Argument, Option
+from wasabi import msg
+
+from spacy_hetner.corpora.stores import replacing
+from spacy_hetner.encoders.folder import check_encoder_folder
+
+WARMUP = 0.1
+"""Share of the steps in which the learning rate rises."""
+
+
+def bf16_is_native() -> bool:
+    """Whether the processor multiplies bfloat16 by itself; elsewhere it is slower than float32."""
+    # torch before 2.9 cannot tell.
+    capabilities: Dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def fill_config(
+    config: Config, corpus: Corpus, folder: Path, encoder: Path, epochs: int, **settings: Any
+) -> Config:
+    """The config with a corpus's own settings, its files, the encoder and the length of training.
+
+    folder (Path): Holds train.parquet and dev.parquet.
+    encoder (Path): An encoder folder.
+    epochs (int): Passes over the training data, with an evaluation after each.
+    settings: Dotted names and values that come on top.
+
+    Raises ValueError for a folder that is no encoder (HE020-HE023).
+    """
+    hidden = json.loads((check_encoder_folder(encoder) / "config.json").read_text(encoding="utf8"))
+    sentences = pyarrow.parquet.read_metadata(folder / "train.parquet").num_rows
+    epoch = math.ceil(sentences / config["training"]["batcher"]["size"])
+    steps = epochs * epoch
+    values = {
+        "nlp.lang": corpus.lang,
+        "paths.encoder": str(encoder),
+        "paths.train": str(folder / "train.parquet"),
+        "paths.dev": str(folder / "dev.parquet"),
+        "components.tok2vec.model.width": hidden["hidden_size"],
+        # spaCy scores at multiples of eval_frequency: so the last step is scored too.
+        "training.max_epochs": 0,
+        "training.max_steps": steps,
+        "training.eval_frequency": epoch,
+        "training.optimizer.learn_rate.total_steps": steps,
+        "training.optimizer.learn_rate.warmup_steps": max(1, round(WARMUP * steps)),
+        **corpus.settings,
+        **settings,
+    }
+    filled = config.copy()
+    for name, value in values.items():
+        *sections, last = name.split(".")
+        node: Any = filled
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[last] = value
+    return filled
+
+
+def main(
+    base: Annotated[Path, Argument(help="The config to fill in", exists=True)],
+    corpus: Annotated[str, Argument(help="Name of a corpus, see corpora.py")],
+    folder: Annotated[Path, Argument(help="Its train.parquet and dev.parquet", exists=True)],
+    encoder: Annotated[Path, Argument(help="Encoder folder")],
+    out: Annotated[Path, Argument(help="Config to write")],
+    epochs: Annotated[int, Option(min=1, help="Passes over the training data")] = 5,
+    seed: Annotated[int, Option(min=0)] = 0,
+    precision: Annotated[
+        Literal["fp32", "bf16", "auto"], Option(help="auto: bf16 where the processor has it")
+    ] = "fp32",
+) -> None:
+    """Fill in a training config."""
+    if precision == "auto":
+        precision = "bf16" if bf16_is_native() else "fp32"
+    config = fill_config(
+        load_config(base, interpolate=False),
+        get_corpus(corpus),
+        folder,
+        encoder,
+        epochs,
+        **{"system.seed": seed, "components.transformer.model.precision": precision},
+    )
+    with replacing(out) as partial:
+        partial.write_text(config.to_str(interpolate=False), encoding="utf8")
+    steps = config["training"]["max_steps"]
+    msg.good(f"Wrote {out}: {epochs} epochs, {steps} steps, {precision}")
+
+
+if __name__ == "__main__":
+    run(main)

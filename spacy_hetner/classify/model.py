@@ -1,0 +1,67 @@
+"""The span classifier as a thinc model: token vectors, then the torch head."""
+
+from typing import Any, Callable, List, Optional, Tuple, cast
+
+from spacy.tokens import Doc
+from thinc.api import ArgsKwargs, Model, get_torch_default_device, torch2xp, xp2torch
+from thinc.layers import PyTorchWrapper_v3
+from thinc.types import Floats2d
+
+from ..spans.batch import convert_span_inputs, span_model, token_width
+from ..torch_bridge import deserialize_module, serialize_module
+from .module import SpanClassifier
+
+
+def build_span_classifier_model(
+    tok2vec: Model[List[Doc], List[Floats2d]],
+    *,
+    hidden_width: Optional[int] = None,
+    dropout: float = 0.5,
+    width: Optional[int] = None,
+) -> Model:
+    """Classifier of candidate spans over token vectors (Locate and Label, section 2.4).
+
+    tok2vec (Model[List[Doc], List[Floats2d]]): Token vectors, usually a listener.
+    hidden_width (int): Width of the hidden layer; by default that of the token vectors.
+    dropout (float): Dropout on the head's input while training.
+    width (int): Width of the token vectors, where tok2vec does not say it.
+    RETURNS (Model): From (docs, spans, bounds) to logits (n_spans, n_labels + 1), none at 0. The
+        number of labels is set by ``set_n_labels`` when the component knows them.
+    """
+    width = token_width(tok2vec, width)
+    head: Model = PyTorchWrapper_v3(
+        SpanClassifier(width, hidden_width or width, 0, float(dropout)),
+        convert_inputs=convert_span_inputs,
+        convert_outputs=_convert_outputs,
+        serialize_model=serialize_module,
+        deserialize_model=deserialize_module,
+    )
+    return span_model("hetner-span-classifier", tok2vec, head)
+
+
+def set_n_labels(model: Model, n_labels: int, *, keep_weights: bool = False) -> None:
+    """Give the model a head for ``n_labels`` labels.
+
+    keep_weights (bool): Keep what the present head knows of its labels, to which the new ones are
+        appended; otherwise the head is new.
+    """
+    shim = model.get_ref("head").shims[0]
+    present = cast(SpanClassifier, shim._model)
+    resized = SpanClassifier(**{**present.settings, "n_labels": n_labels})
+    if keep_weights:
+        old, new = present.state_dict(), resized.state_dict()
+        for name, values in old.items():
+            new[name][: len(values)] = values
+        resized.load_state_dict(new)
+    shim._model = resized.to(get_torch_default_device())
+
+
+def _convert_outputs(
+    model: Model, inputs_outputs: Tuple[Any, Any], is_train: bool
+) -> Tuple[Floats2d, Callable]:
+    _, logits = inputs_outputs  # (n_spans, n_labels + 1)
+
+    def backprop(d_logits: Floats2d) -> ArgsKwargs:
+        return ArgsKwargs(args=((logits,),), kwargs={"grad_tensors": xp2torch(d_logits)})
+
+    return torch2xp(logits), backprop

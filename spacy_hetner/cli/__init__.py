@@ -1,0 +1,40 @@
+"""``spacy hetner ...``: one file a command, each a thin function over a plain one.
+
+spaCy imports this module when its own command line starts, whichever command was asked for.
+"""
+
+import re
+from typing import Any
+
+from spacy.cli._util import app as spacy_app
+from typer import Typer
+from typer.core import TyperGroup
+from wasabi import msg
+
+from .convert import convert_cli
+from .encoder import encoder_app
+from .evaluate import evaluate_cli
+
+
+class _CodedErrors(TyperGroup):
+    """Tells the user an error that was written for them without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ValueError as err:
+            if not re.match(r"\[H?E\d+\]", str(err)):
+                raise
+            msg.fail(str(err), exits=1)
+
+
+app = Typer(
+    name="hetner",
+    help="Nested entities, dictionaries, Chinese: encoders, corpora, evaluation",
+    cls=_CodedErrors,
+    no_args_is_help=True,
+)
+app.command("convert")(convert_cli)
+app.command("evaluate")(evaluate_cli)
+app.add_typer(encoder_app)
+spacy_app.add_typer(app)

@@ -1,0 +1,85 @@
+"""A registered corpus reader: records to training examples."""
+
+import warnings
+from itertools import islice
+from typing import Callable, Iterable, Iterator, Optional
+
+import numpy
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from ..errors import Errors, Warnings
+from .records import SPANS_KEY, Record, record_to_doc
+from .stores import read_stores
+
+
+def create_record_corpus(
+    path: Optional[str],
+    *,
+    spans_key: str = SPANS_KEY,
+    gold_tokens: bool = True,
+    limit: int = 0,
+    max_length: int = 0,
+    shuffle: bool = False,
+    seed: int = 0,
+) -> Callable[[Language], Iterable[Example]]:
+    """Registered as ``spacy_hetner.RecordCorpus.v1``: examples from a store of records.
+
+    The reference of each example has all spans in ``doc.spans[spans_key]`` and the outermost in
+    ``doc.ents``. Records without tokens are left out, as spaCy's own reader does.
+
+    path (Optional[str]): A ``.parquet`` or ``.spacy`` file, or a folder of such.
+    spans_key (str): Name of the span group with the gold spans.
+    gold_tokens (bool): Give the pipeline the tokens of the corpus. Otherwise its own tokenizer
+        cuts the text, and spans whose boundaries it does not find are lost.
+    limit (int): Take so many examples; 0 takes all.
+    max_length (int): Leave out records of more tokens, and warn once (HW060); 0 takes all.
+    shuffle (bool): Give the records in another order each time, by row groups and within each.
+        ``spacy train`` shuffles by itself unless it streams (``training.max_epochs = -1``).
+    seed (int): Seed of the shuffling.
+    RETURNS (Callable[[Language], Iterable[Example]]): The reader.
+
+    Raises ValueError (HE078) for a negative limit or length; the reader raises it for an empty
+    path (HE082), and as ``read_stores`` does.
+    """
+    for name, value in (("limit", limit), ("max_length", max_length), ("seed", seed)):
+        if value < 0:
+            raise ValueError(Errors.HE078.format(name=name, low=0, value=value))
+    rng = numpy.random.default_rng(seed) if shuffle else None
+
+    def read_examples(nlp: Language) -> Iterator[Example]:
+        if not path:
+            raise ValueError(Errors.HE082)
+        records: Iterator[Record] = (
+            record for record in read_stores([path], rng=rng) if record.tokens
+        )
+        if max_length:
+            records = _no_longer_than(max_length, records, path)
+        for record in islice(records, limit or None):
+            reference = record_to_doc(record, nlp.vocab, spans_key)
+            if gold_tokens:
+                predicted = Doc(nlp.vocab, words=record.tokens, spaces=record.spaces)
+            else:
+                predicted = nlp.make_doc(reference.text)
+            yield Example(predicted, reference)
+
+    return read_examples
+
+
+def _no_longer_than(limit: int, records: Iterable[Record], path: str) -> Iterator[Record]:
+    """Leave out long records; at the end tell how many."""
+    total, lost = 0, []
+    for record in records:
+        total += 1
+        if len(record.tokens) <= limit:
+            yield record
+        else:
+            lost.append(len(record.tokens))
+    if lost:
+        warnings.warn(
+            Warnings.HW060.format(
+                lost=len(lost), total=total, path=path, limit=limit, longest=max(lost)
+            ),
+            stacklevel=2,
+        )

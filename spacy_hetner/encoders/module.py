@@ -1,0 +1,128 @@
+"""The encoder as a torch module: windows of pieces in, one vector a token out."""
+
+from contextlib import AbstractContextManager
+from typing import Any, List, NamedTuple
+
+import numpy
+import torch
+from torch import Tensor, nn
+
+from .batching import length_buckets
+from .pieces import PieceBatch
+
+POOLINGS = ("first", "last", "mean", "max")
+PRECISIONS = ("fp32", "bf16")
+
+
+class PaddingUse(NamedTuple):
+    """How much of the encoder's work was on real pieces, since the module was made."""
+
+    real: int
+    padded: int
+
+
+class TokenEncoder(nn.Module):
+    """A Hugging Face encoder over length buckets, pooled from pieces to tokens.
+
+    The buckets are what a padded batch is not: at least ``min_density`` of what the encoder
+    computes is real pieces, on any mix of lengths. ``layers`` > 1 averages the last so many hidden
+    layers (Locate and Label's reference uses four). ``precision`` "bf16" runs the encoder under
+    autocast and returns float32.
+    """
+
+    def __init__(
+        self,
+        *,
+        pooling: str,
+        layers: int,
+        precision: str,
+        min_density: float,
+        max_batch_pieces: int,
+    ) -> None:
+        super().__init__()
+        self.transformer: nn.Module | None = None
+        self.tokenizer: Any = None
+        self.pooling = pooling
+        self.layers = layers
+        self.precision = precision
+        self.min_density = min_density
+        self.max_batch_pieces = max_batch_pieces
+        self.padding_use = PaddingUse(0, 0)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def forward(self, batch: PieceBatch) -> Tensor:
+        """Encode a batch of docs.
+
+        Shape: returns float32 ``(batch.n_tokens, width)``; a token without pieces is zero.
+        """
+        lengths = numpy.array([len(ids) for ids in batch.window_ids], dtype="int64")
+        buckets = length_buckets(lengths, self.min_density, self.max_batch_pieces)
+        row_of_window = numpy.zeros(len(lengths), dtype="int64")
+        outputs: List[Tensor] = []
+        n_rows = 0
+        for bucket in buckets:
+            longest = int(lengths[bucket[0]])
+            row_of_window[bucket] = n_rows + numpy.arange(len(bucket)) * longest
+            n_rows += len(bucket) * longest
+            states = self._encode([batch.window_ids[i] for i in bucket], lengths[bucket])
+            outputs.append(states.flatten(0, 1))  # (windows * longest, width)
+        self.padding_use = PaddingUse(
+            self.padding_use.real + int(lengths.sum()), self.padding_use.padded + n_rows
+        )
+        rows = torch.from_numpy(row_of_window[batch.link_window] + batch.link_row).to(self.device)
+        return self._pool(torch.cat(outputs)[rows], batch)
+
+    def _encode(self, window_ids: List[numpy.ndarray], lengths: numpy.ndarray) -> Tensor:
+        """One padded batch, shape (windows, longest, width)."""
+        assert self.transformer is not None
+        longest = int(lengths[0])
+        input_ids = numpy.zeros((len(window_ids), longest), dtype="int64")
+        for row, ids in zip(input_ids, window_ids, strict=True):
+            row[: len(ids)] = ids
+        mask = numpy.arange(longest) < lengths[:, None]
+        wanted = {"output_hidden_states": True} if self.layers > 1 else {}
+        with self._autocast():
+            output = self.transformer(
+                input_ids=torch.from_numpy(input_ids).to(self.device),
+                # A batch without padding takes the attention kernel's faster path without a mask.
+                attention_mask=None
+                if mask.all()
+                else torch.from_numpy(mask.astype("int64")).to(self.device),
+                return_dict=True,
+                **wanted,
+            )
+        if self.layers > 1:
+            return torch.stack(output.hidden_states[-self.layers :]).float().mean(0)
+        return output.last_hidden_state.float()
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        )
+
+    def _pool(self, pieces: Tensor, batch: PieceBatch) -> Tensor:
+        """Reduce linked piece vectors (n_links, width) to token vectors (n_tokens, width)."""
+        link_token = batch.link_token
+        if self.pooling in ("first", "last") and len(link_token):
+            side = (
+                numpy.diff(link_token, prepend=-1)
+                if self.pooling == "first"
+                else numpy.diff(link_token, append=batch.n_tokens)
+            )
+            chosen = side != 0
+            pieces = pieces[torch.from_numpy(chosen).to(pieces.device)]
+            link_token = link_token[chosen]
+        if len(link_token) == batch.n_tokens and (numpy.diff(link_token) == 1).all():
+            return pieces
+        index = torch.from_numpy(link_token).to(pieces.device)
+        zeros = pieces.new_zeros(batch.n_tokens, pieces.shape[1])
+        if self.pooling == "max":
+            return zeros.scatter_reduce(
+                0, index[:, None].expand_as(pieces), pieces, "amax", include_self=False
+            )
+        sums = zeros.index_add(0, index, pieces)
+        counts = torch.bincount(index, minlength=batch.n_tokens).clamp(min=1)
+        return sums / counts[:, None]

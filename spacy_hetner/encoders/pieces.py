@@ -1,0 +1,173 @@
+"""From docs to word pieces: tokenised once, cut into windows, aligned to tokens by offsets."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, List, Tuple
+
+import numpy
+from spacy.tokens import Doc
+
+from ..errors import Warnings
+from .windows import Window, sentence_windows, strided_windows
+
+
+@dataclass
+class PieceBatch:
+    """The encoder's input for a batch of docs.
+
+    window_ids: one int64 array of piece ids a window, special pieces included.
+    link_window, link_row, link_token: int64 ``(n_links,)``; each link says that the vector at row
+        ``link_row`` of window ``link_window`` belongs to token ``link_token`` (counted over the
+        whole batch). Links are ordered by token, then by piece. A token that the piece tokenizer
+        swallows (some control characters) has no link.
+    n_tokens: tokens in the batch; doc_lengths: tokens of each doc.
+    """
+
+    window_ids: List[numpy.ndarray]
+    link_window: numpy.ndarray
+    link_row: numpy.ndarray
+    link_token: numpy.ndarray
+    n_tokens: int
+    doc_lengths: List[int]
+
+
+def align_offsets(
+    token_offsets: numpy.ndarray, piece_offsets: numpy.ndarray
+) -> Tuple[numpy.ndarray, numpy.ndarray]:
+    """Link tokens to the pieces that share a character with them.
+
+    token_offsets, piece_offsets: int ``(n, 2)``, half-open character ranges, in text order.
+    RETURNS: ``(link_token, link_piece)``, int64 ``(n_links,)`` each, ordered by token.
+    """
+    first = numpy.searchsorted(piece_offsets[:, 1], token_offsets[:, 0], side="right")
+    last = numpy.searchsorted(piece_offsets[:, 0], token_offsets[:, 1], side="left")
+    return _expand_ranges(first, numpy.maximum(last - first, 0))
+
+
+def _expand_ranges(
+    first: numpy.ndarray, counts: numpy.ndarray
+) -> Tuple[numpy.ndarray, numpy.ndarray]:
+    """Row i becomes the links (i, first[i]), (i, first[i] + 1), ... of length counts[i]."""
+    owner = numpy.repeat(numpy.arange(len(first)), counts)
+    before = numpy.cumsum(counts) - counts
+    return owner, numpy.arange(len(owner)) - before[owner] + first[owner]
+
+
+class PieceTokenizer:
+    """Turns docs into a PieceBatch with a fast Hugging Face tokenizer.
+
+    capacity: most pieces of text a window holds (special pieces not counted); overlap: pieces
+    that neighbouring windows of a long doc share; context_sentences: -1 reads a doc as one
+    running text, k >= 0 gives each sentence a window with k sentences on either side;
+    by_token: tokenise each spaCy token on its own rather than the running text, which keeps
+    tokens smaller than a word (the letters of a Latin word in character corpora) distinct.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        capacity: int,
+        overlap: int,
+        context_sentences: int = -1,
+        by_token: bool = False,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.prefix, self.suffix = _special_pieces(tokenizer)
+        self.capacity = capacity
+        self.overlap = overlap
+        self.context_sentences = context_sentences
+        self.by_token = by_token
+
+    def __call__(self, docs: List[Doc]) -> PieceBatch:
+        window_ids: List[numpy.ndarray] = []
+        windows_of_links: List[numpy.ndarray] = []
+        rows_of_links: List[numpy.ndarray] = []
+        tokens_of_links: List[numpy.ndarray] = []
+        n_tokens = 0
+        for doc, (ids, link_token, link_piece) in zip(docs, self._encode(docs), strict=True):
+            windows = self._windows(doc, len(ids), link_token, link_piece)
+            window_of_piece = numpy.zeros(len(ids), dtype="int64")
+            row_of_piece = numpy.zeros(len(ids), dtype="int64")
+            for window in windows:
+                kept = slice(window.keep_start, window.keep_end)
+                window_of_piece[kept] = len(window_ids)
+                row_of_piece[kept] = numpy.arange(
+                    window.keep_start - window.start, window.keep_end - window.start
+                ) + len(self.prefix)
+                text_ids = ids[window.start : window.end]
+                window_ids.append(numpy.concatenate((self.prefix, text_ids, self.suffix)))
+            windows_of_links.append(window_of_piece[link_piece])
+            rows_of_links.append(row_of_piece[link_piece])
+            tokens_of_links.append(link_token + n_tokens)
+            n_tokens += len(doc)
+        return PieceBatch(
+            window_ids=window_ids,
+            link_window=_concatenate(windows_of_links),
+            link_row=_concatenate(rows_of_links),
+            link_token=_concatenate(tokens_of_links),
+            n_tokens=n_tokens,
+            doc_lengths=[len(doc) for doc in docs],
+        )
+
+    def _encode(self, docs: List[Doc]) -> List[Tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]]:
+        """Piece ids and token-piece links of each doc, before windows are cut."""
+        inputs: Any = (
+            [[t.text for t in doc] for doc in docs] if self.by_token else [doc.text for doc in docs]
+        )
+        encoded = self.tokenizer(
+            inputs,
+            add_special_tokens=False,
+            is_split_into_words=self.by_token,
+            return_offsets_mapping=not self.by_token,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
+        results = []
+        for i, doc in enumerate(docs):
+            ids = numpy.asarray(encoded["input_ids"][i], dtype="int64")
+            if self.by_token:
+                owners = numpy.asarray(encoded.word_ids(i), dtype="int64")
+                links = owners, numpy.arange(len(ids))
+            else:
+                offsets = numpy.asarray(encoded["offset_mapping"][i], dtype="int64").reshape(-1, 2)
+                links = align_offsets(_token_offsets(doc), offsets)
+            results.append((ids, *links))
+        return results
+
+    def _windows(
+        self, doc: Doc, n_pieces: int, link_token: numpy.ndarray, link_piece: numpy.ndarray
+    ) -> List[Window]:
+        has_sentences = self.context_sentences >= 0 and doc.has_annotation("SENT_START")
+        if self.context_sentences >= 0 and not has_sentences:
+            warnings.warn(Warnings.HW034, stacklevel=2)
+        if not has_sentences:
+            return strided_windows(0, n_pieces, self.capacity, self.overlap)
+        # A sentence's pieces run from its first token's first piece to the next sentence's.
+        firsts = numpy.searchsorted(link_token, [sent.start for sent in doc.sents])
+        piece_at = numpy.append(link_piece, n_pieces)
+        cuts = [0, *piece_at[firsts[1:]].tolist(), n_pieces]
+        bounds = list(zip(cuts[:-1], cuts[1:], strict=True))
+        return sentence_windows(bounds, self.context_sentences, self.capacity, self.overlap)
+
+
+def _token_offsets(doc: Doc) -> numpy.ndarray:
+    offsets = doc.to_array(["IDX", "LENGTH"]).astype("int64")
+    offsets[:, 1] += offsets[:, 0]
+    return offsets
+
+
+def _special_pieces(tokenizer: Any) -> Tuple[numpy.ndarray, numpy.ndarray]:
+    """The pieces that the tokenizer puts before and after a text."""
+    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a", add_special_tokens=True)["input_ids"]
+    at = next(i for i in range(len(whole)) if whole[i : i + len(plain)] == plain)
+    return (
+        numpy.asarray(whole[:at], dtype="int64"),
+        numpy.asarray(whole[at + len(plain) :], dtype="int64"),
+    )
+
+
+def _concatenate(arrays: List[numpy.ndarray]) -> numpy.ndarray:
+    return numpy.concatenate(arrays) if arrays else numpy.zeros(0, dtype="int64")

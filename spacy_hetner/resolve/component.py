@@ -1,0 +1,148 @@
+"""The resolver: writes ``doc.ents`` from spans that may nest and cross."""
+
+import warnings
+from typing import Callable, List, Optional
+
+import numpy
+from spacy.language import Language
+from spacy.pipeline import Pipe
+from spacy.tokens import Doc, Span, SpanGroup
+
+from ..errors import Errors, Warnings
+from ..spans.resolve import ORDERS, resolve_overlaps
+from ..types import SpanArray
+
+LEAVE = "none"
+POLICIES = (*ORDERS, LEAVE)
+
+
+@Language.factory(
+    "hetner_resolver",
+    assigns=["doc.ents"],
+    requires=["doc.spans"],
+    default_config={
+        "spans_key": "entities",
+        "policy": "score",
+        "min_score": 0.0,
+        "overwrite": True,
+        "scorer": {"@scorers": "spacy.ner_scorer.v1"},
+    },
+    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+)
+def make_resolver(
+    nlp: Language,
+    name: str,
+    spans_key: str,
+    policy: str,
+    min_score: float,
+    overwrite: bool,
+    scorer: Optional[Callable],
+) -> "Resolver":
+    """Build the component that writes ``doc.ents``; see ``Resolver`` for the settings.
+
+    nlp (Language): The pipeline.
+    name (str): The component's name in it.
+    """
+    return Resolver(
+        name,
+        spans_key=spans_key,
+        policy=policy,
+        min_score=min_score,
+        overwrite=overwrite,
+        scorer=scorer,
+    )
+
+
+class Resolver(Pipe):
+    """Write the spans of a group that do not overlap into ``doc.ents``; the group stays whole.
+
+    The component holds nothing but its settings, so a pipeline's config is all that is saved.
+
+    name (str): The component's name, for its messages.
+    spans_key (str): The group in ``doc.spans``. Its flat ``attrs["scores"]`` are the scores of
+        its spans; without them every span counts as 1.0.
+    policy (str): Who wins where spans overlap: ``score``, ``longest``, ``outermost`` or
+        ``innermost``, see ``spans.resolve.resolve_overlaps``; ``none`` leaves ``doc.ents`` alone.
+    min_score (float): Spans that score less, in [0, 1], are not considered.
+    overwrite (bool): Whether the entities that a doc already has are replaced. If not, they all
+        stay, and spans that overlap one of them are not considered.
+    scorer (Optional[Callable]): The scoring method.
+    RAISES: HE002 for a score outside [0, 1], HE004 for an unknown policy.
+    """
+
+    def __init__(
+        self,
+        name: str = "hetner_resolver",
+        *,
+        spans_key: str = "entities",
+        policy: str = "score",
+        min_score: float = 0.0,
+        overwrite: bool = True,
+        scorer: Optional[Callable] = None,
+    ) -> None:
+        if policy not in POLICIES:
+            choices = ", ".join(POLICIES)
+            raise ValueError(Errors.HE004.format(name="policy", value=policy, choices=choices))
+        if not 0 <= min_score <= 1:
+            raise ValueError(Errors.HE002.format(name="min_score", low=0, high=1, value=min_score))
+        self.name = name
+        self.spans_key = spans_key
+        self.policy = policy
+        self.min_score = min_score
+        self.overwrite = overwrite
+        self.scorer = scorer
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Set ``doc.ents`` of one document.
+
+        A doc without the group keeps its entities, with the warning HW090; spans without a label
+        cannot be entities and are passed over, with the warning HW091.
+
+        doc (Doc): The document, changed in place.
+        RETURNS (Doc): The same document.
+        RAISES: HE090 if the group has scores, but not one for each span.
+        """
+        if self.policy == LEAVE:
+            return doc
+        if self.spans_key not in doc.spans:
+            warnings.warn(Warnings.HW090.format(name=self.name, key=self.spans_key), stacklevel=2)
+            return doc
+        group = doc.spans[self.spans_key]
+        members = list(group)
+        spans = _offsets(members)
+        scores = _scores(group, self.spans_key)
+        existing = [] if self.overwrite else list(doc.ents)
+        labelled = numpy.array([span.label != 0 for span in members], dtype=bool)
+        if not labelled.all():
+            warnings.warn(Warnings.HW091.format(name=self.name, key=self.spans_key), stacklevel=2)
+        eligible = (
+            labelled
+            & (spans[:, 0] < spans[:, 1])
+            & (scores >= numpy.float32(self.min_score))
+            & ~_overlap_any(spans, _offsets(existing))
+        ).nonzero()[0]
+        kept = eligible[resolve_overlaps(spans[eligible], scores[eligible], self.policy)]
+        doc.set_ents([*existing, *(members[index] for index in kept.tolist())])
+        return doc
+
+
+def _offsets(spans: List[Span]) -> SpanArray:
+    return numpy.array([(span.start, span.end) for span in spans], "int64").reshape(-1, 2)
+
+
+def _scores(group: SpanGroup, key: str) -> numpy.ndarray:
+    """A group's scores, float32 ``(n,)``."""
+    if group.attrs.get("scores") is None:
+        return numpy.ones(len(group), dtype="float32")
+    scores = numpy.asarray(group.attrs["scores"], dtype="float32").reshape(-1)
+    if len(scores) != len(group):
+        raise ValueError(Errors.HE090.format(key=key, spans=len(group), scores=len(scores)))
+    return scores
+
+
+def _overlap_any(spans: SpanArray, entities: SpanArray) -> numpy.ndarray:
+    """Which spans overlap any of some disjoint, sorted entities: bool ``(n,)``."""
+    # Entities that start before the span's end, less those that end before it starts.
+    begun = numpy.searchsorted(entities[:, 0], spans[:, 1], side="left")
+    over = numpy.searchsorted(entities[:, 1], spans[:, 0], side="right")
+    return begun > over

@@ -1,0 +1,36 @@
+"""Span groups under the house's contract: a flat float32 score for every span, always."""
+
+from typing import Optional, Sequence
+
+import numpy
+from spacy.tokens import Doc, Span, SpanGroup
+
+from ..types import SpanArray
+
+
+def make_span_group(
+    doc: Doc,
+    key: str,
+    spans: SpanArray,
+    scores: numpy.ndarray,
+    labels: Optional[Sequence[str]] = None,
+) -> SpanGroup:
+    """A group named ``key`` of spans (n, 2) with ``attrs["scores"]`` (n,) as float32."""
+    names = [""] * len(spans) if labels is None else labels
+    return SpanGroup(
+        doc,
+        name=key,
+        spans=[
+            Span(doc, int(start), int(end), label=label)
+            for (start, end), label in zip(spans, names, strict=True)
+        ],
+        attrs={"scores": numpy.asarray(scores, dtype="float32")},
+    )
+
+
+def group_spans(doc: Doc, key: str) -> SpanArray:
+    """Token offsets of a span group, int64 (n, 2); (0, 2) where the doc has no such group."""
+    if key not in doc.spans:
+        return numpy.zeros((0, 2), dtype="int64")
+    offsets = [(span.start, span.end) for span in doc.spans[key]]
+    return numpy.array(offsets, dtype="int64").reshape(-1, 2)

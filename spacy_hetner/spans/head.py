@@ -1,0 +1,70 @@
+"""The two-layer head that scores spans; filter, regressor and classifier are all of this kind."""
+
+from typing import Tuple
+
+import torch
+from torch import Tensor, nn
+
+from .pooling import RangeMax
+
+OUTER_BOUNDARIES = ("sentinel", "clamp")
+
+
+class SpanHead(nn.Module):
+    """Linear(3d, h) - GELU - Linear(h, out) over [pooled; left; right] (spec 1.5).
+
+    The first layer is factored: what the left and right words contribute is computed once a
+    token, not once a span, which equals the product with the concatenation.
+    """
+
+    def __init__(self, width: int, hidden_width: int, n_out: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.pooled = nn.Linear(width, hidden_width)
+        self.left = nn.Linear(width, hidden_width, bias=False)
+        self.right = nn.Linear(width, hidden_width, bias=False)
+        self.output = nn.Linear(hidden_width, n_out)
+        bound = (3 * width) ** -0.5  # the three are one Linear(3 * width, hidden_width)
+        for layer in (self.pooled, self.left, self.right):
+            nn.init.uniform_(layer.weight, -bound, bound)
+        nn.init.uniform_(self.pooled.bias, -bound, bound)
+
+    def forward(
+        self, rows: Tensor, pooling: RangeMax, spans: Tensor, left: Tensor, right: Tensor
+    ) -> Tensor:
+        """Score spans.
+
+        Shape: rows (n_rows, width), tokens and sentinels; spans (n_spans, 2), half-open; left,
+        right (n_spans,), the rows of the boundary words. Returns (n_spans, n_out).
+        """
+        if self.training and self.dropout.p > 0:
+            # Dropout is drawn for each span's own input, so nothing can be shared between spans.
+            features = (
+                self.dropout(pooling(spans[:, 0], spans[:, 1])),
+                self.dropout(rows[left]),
+                self.dropout(rows[right]),
+            )
+            hidden = self.pooled(features[0]) + self.left(features[1]) + self.right(features[2])
+        else:
+            hidden = self.pooled(pooling(spans[:, 0], spans[:, 1]))
+            hidden = hidden + self.left(rows)[left] + self.right(rows)[right]
+        return self.output(nn.functional.gelu(hidden))
+
+
+def outer_words(
+    spans: Tensor, bounds: Tensor, n_tokens: int, outer_boundary: str
+) -> Tuple[Tensor, Tensor]:
+    """Rows of the words just outside each span, within its sentence.
+
+    At a sentence end that is the sentinel row (n_tokens on the left, n_tokens + 1 on the right),
+    or the span's own last word where the boundary is "clamp" (the published code).
+    Shape: spans, bounds (n_spans, 2); returns two (n_spans,).
+    """
+    left, right = spans[:, 0] - 1, spans[:, 1]
+    low, high = bounds[:, 0], bounds[:, 1]
+    if outer_boundary == "clamp":
+        return torch.maximum(left, low), torch.minimum(right, high - 1)
+    return (
+        torch.where(left < low, n_tokens, left),
+        torch.where(right >= high, n_tokens + 1, right),
+    )

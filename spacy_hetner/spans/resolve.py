@@ -1,0 +1,112 @@
+"""Choose spans that do not overlap: what a flat entity layer needs from nested predictions.
+
+Every policy is the same greedy choice, taken in another order: walk the spans from the most to
+the least preferred and keep each that overlaps nothing kept so far. So every span that is
+dropped overlaps one that is kept, and the choice made once changes no more when made again.
+The order ``score`` is the flat decoding of Locate and Label.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from typing import Callable, Dict, List, Sequence
+
+import numpy
+
+from ..errors import Errors
+from ..types import SpanArray
+
+Order = Callable[[SpanArray, numpy.ndarray], numpy.ndarray]
+
+
+def resolve_overlaps(spans: SpanArray, scores: Sequence[float], policy: str) -> numpy.ndarray:
+    """Indices of the spans that a policy keeps. No two of them overlap.
+
+    Spans that only touch do not overlap. ``O(n log n)`` comparisons, whatever the lengths of the
+    spans. A policy is a preference:
+
+    - ``score``: the higher score; ties: the longer span, then the earlier one.
+    - ``longest``: the longer span; ties: the higher score, then the earlier one.
+    - ``outermost``: the span that lies inside fewer others; ties as in ``score``.
+    - ``innermost``: the span that has fewer others inside; ties as in ``score``.
+
+    A last tie, equal in all of this, goes to the span given first.
+
+    spans: int ``(n, 2)``, half-open, none empty; scores: ``(n,)``, a nan counts as the lowest.
+    RETURNS: int64 ``(k,)`` indices into the spans, in the order of their starts.
+    RAISES: HE004 for an unknown policy.
+    """
+    if policy not in ORDERS:
+        choices = ", ".join(ORDERS)
+        raise ValueError(Errors.HE004.format(name="policy", value=policy, choices=choices))
+    spans = numpy.asarray(spans, dtype="int64").reshape(-1, 2)
+    ranks = numpy.nan_to_num(numpy.asarray(scores, dtype="float64").reshape(-1), nan=-numpy.inf)
+    return _keep_disjoint(spans, ORDERS[policy](spans, ranks))
+
+
+def count_containers(spans: SpanArray) -> numpy.ndarray:
+    """How many other spans each span lies inside; spans with equal offsets count as one.
+
+    spans: int ``(n, 2)``, half-open.
+    RETURNS: int64 ``(n,)``; 0 for a span that lies inside no other.
+    """
+    spans = numpy.asarray(spans, dtype="int64").reshape(-1, 2)
+    distinct, inverse = numpy.unique(spans, axis=0, return_inverse=True)
+    counts = numpy.zeros(len(distinct), dtype="int64")
+    ends: List[int] = []
+    # The containers of a span start no later and end no sooner. Walked by start, and the longest
+    # first, they have all been seen, so that counting the ends is enough.
+    for index in numpy.lexsort((-distinct[:, 1], distinct[:, 0])).tolist():
+        end = int(distinct[index, 1])
+        counts[index] = len(ends) - bisect_left(ends, end)
+        insort(ends, end)
+    return counts[inverse.reshape(-1)]
+
+
+def _by_score(spans: SpanArray, scores: numpy.ndarray) -> numpy.ndarray:
+    return numpy.lexsort((spans[:, 0], _negative_lengths(spans), -scores))
+
+
+def _by_length(spans: SpanArray, scores: numpy.ndarray) -> numpy.ndarray:
+    return numpy.lexsort((spans[:, 0], -scores, _negative_lengths(spans)))
+
+
+def _from_outside(spans: SpanArray, scores: numpy.ndarray) -> numpy.ndarray:
+    return _by_depth(count_containers(spans), spans, scores)
+
+
+def _from_inside(spans: SpanArray, scores: numpy.ndarray) -> numpy.ndarray:
+    # Negated, a span changes places with those inside it: [-s, -e) starts later, ends sooner.
+    return _by_depth(count_containers(-spans), spans, scores)
+
+
+def _by_depth(depths: numpy.ndarray, spans: SpanArray, scores: numpy.ndarray) -> numpy.ndarray:
+    return numpy.lexsort((spans[:, 0], _negative_lengths(spans), -scores, depths))
+
+
+def _negative_lengths(spans: SpanArray) -> numpy.ndarray:
+    return spans[:, 0] - spans[:, 1]
+
+
+ORDERS: Dict[str, Order] = {
+    "score": _by_score,
+    "longest": _by_length,
+    "outermost": _from_outside,
+    "innermost": _from_inside,
+}
+"""Each policy's name with the order in which it takes spans: indices, the most preferred first."""
+
+
+def _keep_disjoint(spans: SpanArray, order: numpy.ndarray) -> numpy.ndarray:
+    """Walk the spans in an order and keep each that overlaps no kept one."""
+    starts: List[int] = []
+    ends: List[int] = []
+    kept: List[int] = []
+    for index, (start, end) in zip(order.tolist(), spans[order].tolist(), strict=True):
+        # The kept spans are disjoint: only the neighbours on both sides can overlap this one.
+        at = bisect_right(starts, start)
+        free_before = at == 0 or ends[at - 1] <= start
+        free_after = at == len(starts) or end <= starts[at]
+        if free_before and free_after:
+            starts.insert(at, start)
+            ends.insert(at, end)
+            kept.insert(at, index)
+    return numpy.asarray(kept, dtype="int64")

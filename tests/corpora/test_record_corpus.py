@@ -1,0 +1,97 @@
+"""The registered corpus reader."""
+
+import pytest
+import spacy
+from spacy.util import registry
+
+from spacy_hetner.corpora.reader import create_record_corpus
+from spacy_hetner.corpora.records import Record
+from spacy_hetner.corpora.stores import write_docbin, write_parquet
+from spacy_hetner.types import LabelledSpan
+
+RECORDS = [
+    Record(["il", "-", "2"], [LabelledSpan(0, 3, "DNA"), LabelledSpan(0, 1, "X")], [False] * 3),
+    Record([], []),
+    Record(["a", "b"], [], [True, False]),
+    Record(["c"], [LabelledSpan(0, 1, "X")], [False]),
+]
+
+
+@pytest.fixture(scope="module")
+def nlp():
+    return spacy.blank("en")
+
+
+@pytest.fixture
+def path(tmp_path):
+    write_parquet(RECORDS, tmp_path / "x.parquet")
+    return str(tmp_path / "x.parquet")
+
+
+def test_examples_have_gold_tokens_and_nested_gold(nlp, path):
+    create = registry.readers.get("spacy_hetner.RecordCorpus.v1")
+    assert create is create_record_corpus
+    corpus = create(path)
+    for examples in (list(corpus(nlp)), list(corpus(nlp))):  # it can be read again
+        assert [eg.reference.text for eg in examples] == ["il-2", "a b", "c"]
+        assert [[t.text for t in eg.predicted] for eg in examples] == [
+            record.tokens for record in RECORDS if record.tokens
+        ]
+        reference = examples[0].reference
+        assert [(s.start, s.end, s.label_) for s in reference.spans["entities"]] == [
+            (0, 3, "DNA"),
+            (0, 1, "X"),
+        ]
+        assert [e.label_ for e in reference.ents] == ["DNA"]
+        assert not examples[0].predicted.spans and not examples[0].predicted.ents
+
+
+def test_pipeline_tokens_come_from_its_own_tokenizer(nlp, path):
+    example = next(iter(create_record_corpus(path, gold_tokens=False, spans_key="sc")(nlp)))
+    assert [token.text for token in example.predicted] == ["il-2"]
+    assert len(example.reference) == 3 and "sc" in example.reference.spans
+
+
+def test_docbin_and_folders_are_read_too(nlp, path, tmp_path):
+    write_docbin(RECORDS, tmp_path / "y.spacy")
+    assert len(list(create_record_corpus(str(tmp_path / "y.spacy"))(nlp))) == 3
+    assert len(list(create_record_corpus(str(tmp_path))(nlp))) == 6
+
+
+def test_limit_and_max_length(nlp, path):
+    assert len(list(create_record_corpus(path, limit=2)(nlp))) == 2
+    with pytest.warns(UserWarning, match=r"HW060.*1 of 3 records.*max_length = 2.*longest has 3"):
+        examples = list(create_record_corpus(path, max_length=2)(nlp))
+    assert [len(eg.reference) for eg in examples] == [2, 1]
+
+
+def test_shuffling_gives_another_order_each_time_and_the_same_by_seed(nlp, tmp_path):
+    records = [Record([f"t{i}"], [], [False]) for i in range(30)]
+    write_parquet(records, tmp_path / "x.parquet")
+
+    def orders(seed):
+        corpus = create_record_corpus(str(tmp_path), shuffle=True, seed=seed)
+        return [[eg.reference.text for eg in corpus(nlp)] for _ in range(2)]
+
+    first, second = orders(0)
+    assert first != second and sorted(first) == sorted(second) == sorted(f"t{i}" for i in range(30))
+    assert orders(0) == [first, second] != orders(1)
+
+
+@pytest.mark.parametrize("option", ["limit", "max_length", "seed"])
+def test_negative_numbers_are_refused(path, option):
+    with pytest.raises(ValueError, match=f"HE078.*{option}.*-1"):
+        create_record_corpus(path, **{option: -1})
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_empty_path_is_refused_when_it_is_read(nlp, empty):
+    corpus = create_record_corpus(empty)
+    with pytest.raises(ValueError, match=r"HE082.*--paths\.train"):
+        list(corpus(nlp))
+
+
+def test_reader_resolves_from_a_config(nlp, path):
+    block = {"@readers": "spacy_hetner.RecordCorpus.v1", "path": path, "limit": 1}
+    resolved = registry.resolve({"corpus": block})
+    assert len(list(resolved["corpus"](nlp))) == 1
