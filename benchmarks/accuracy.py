@@ -16,7 +16,7 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterable, List
+from typing import Any, Dict, Iterable, List, Optional
 
 import spacy
 import torch
@@ -79,12 +79,17 @@ def create_bio_corpus(corpus: Any) -> Any:
     return lambda nlp: with_bio_tags(corpus(nlp))
 
 
-def build_config(data: str, system: str, encoder: Path, corpus: Path, settings: Dict[str, Any]) -> Config:
+def build_config(
+    data: str, system: str, encoder: Path, corpus: Path, settings: Dict[str, Any]
+) -> Config:
     """The package's training config with the system's components in place of its own."""
     config = load_config(ROOT / "configs" / "locate_and_label.cfg", interpolate=False)
     own = Config().from_disk(ROOT / "benchmarks" / "systems" / f"{system}.cfg", interpolate=False)
     if "components" in own:
-        config["components"] = {"transformer": config["components"]["transformer"], **own["components"]}
+        config["components"] = {
+            "transformer": config["components"]["transformer"],
+            **own["components"],
+        }
         config["nlp"]["pipeline"] = own["nlp"]["pipeline"]
         config["training"].update(own.get("training", {}))
         config["training"]["score_weights"] = {"spans_entities_f": 1.0}
@@ -121,6 +126,52 @@ def build_config(data: str, system: str, encoder: Path, corpus: Path, settings: 
     return config
 
 
+def lower_threshold(nlp: Language) -> Optional[float]:
+    """Let a system write all spans of any use, and return the threshold that it was set to.
+
+    Thresholds are applied to the scores afterwards, so that one prediction serves several. For
+    Soft-NMS that is exact: a span below the threshold never decays one above it.
+    """
+    for pipe, key in (("span_classifier", "min_score"), ("spancat", "threshold")):
+        if pipe in nlp.pipe_names:
+            cfg = nlp.get_pipe(pipe).cfg
+            configured, cfg[key] = cfg[key], 0.05
+            return configured
+    return None
+
+
+def read_predicted(nlp: Language, path: Path) -> List[Example]:
+    """The examples of a corpus with the pipeline's predictions."""
+    reader = {"@readers": "spacy_hetner.RecordCorpus.v1", "path": str(path)}
+    examples = list(spacy.registry.resolve({"corpus": reader})["corpus"](nlp))
+    docs = nlp.pipe([example.predicted for example in examples], batch_size=256)
+    for example, doc in zip(examples, docs, strict=True):
+        example.predicted = doc
+    return examples
+
+
+def score_above(examples: List[Example], threshold: Optional[float]) -> Dict[str, Any]:
+    """Scores of the predicted entities whose score is above a threshold; None takes all."""
+    kept = []
+    for example in examples:
+        group = example.predicted.spans["entities"]
+        doc = example.predicted.copy()
+        certain = [1.0] * len(group)  # a token tagger gives no score
+        doc.spans["entities"] = [
+            Span(doc, span.start, span.end, label=span.label)
+            for span, score in zip(group, group.attrs.get("scores", certain), strict=True)
+            if threshold is None or score > threshold
+        ]
+        kept.append(Example(doc, example.reference))
+    return make_entity_spans_scorer("entities")(kept)
+
+
+def fit_threshold(examples: List[Example]) -> float:
+    """The threshold of best strict F."""
+    grid = [round(0.05 * step, 2) for step in range(1, 20)]
+    return max(grid, key=lambda t: score_above(examples, t)["spans_entities_f"])
+
+
 def main(
     data: str,
     system: str,
@@ -150,7 +201,9 @@ def main(
     key = hashlib.sha256(
         json.dumps([data, system, encoder.name, n_train, split, settings], sort_keys=True).encode()
     ).hexdigest()[:10]
-    row_path = results / f"{data}-{encoder.name}-{system}{'-' + tag if tag else ''}-s{seed}-{key}.json"
+    row_path = (
+        results / f"{data}-{encoder.name}-{system}{'-' + tag if tag else ''}-s{seed}-{key}.json"
+    )
     if row_path.exists():
         typer.echo(f"have {row_path.name}")
         return
@@ -168,16 +221,15 @@ def main(
     cpu = time.process_time()
     nlp, _ = train(nlp, None, stdout=sys.stdout, stderr=sys.stderr)
     train_wall, train_cpu = time.perf_counter() - start, time.process_time() - cpu
-    reader = spacy.registry.resolve(
-        {"corpus": {"@readers": "spacy_hetner.RecordCorpus.v1", "path": str(corpus / f"{data}_{split}.spacy")}}
-    )["corpus"]
-    examples = list(reader(nlp))
+    configured = lower_threshold(nlp)
     start = time.perf_counter()
-    for example, doc in zip(examples, nlp.pipe([eg.predicted for eg in examples], batch_size=256), strict=True):
-        example.predicted = doc
-    scores = make_entity_spans_scorer("entities")(examples)
-    if "candidates" in examples[0].predicted.spans:
-        scores.update(make_candidates_scorer("candidates", "entities")(examples))
+    dev = read_predicted(nlp, corpus / f"{data}_dev.spacy")
+    test = read_predicted(nlp, corpus / f"{data}_{split}.spacy")
+    predict_wall = time.perf_counter() - start
+    scores = score_above(test, configured)
+    if "candidates" in test[0].predicted.spans:
+        scores.update(make_candidates_scorer("candidates", "entities")(test))
+    fitted = fit_threshold(dev) if configured is not None else None
     row = {
         "data": data,
         "system": system,
@@ -186,10 +238,13 @@ def main(
         "split": split,
         "train_sentences": n_train,
         **settings,
+        "threshold": configured,
         "scores": scores,
+        "fitted_threshold": fitted,
+        "fitted_scores": None if fitted is None else score_above(test, fitted),
         "train_wall_s": round(train_wall, 1),
         "train_cpu_s": round(train_cpu, 1),
-        "predict_wall_s": round(time.perf_counter() - start, 1),
+        "predict_wall_s": round(predict_wall, 1),
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "hardware": f"{platform.machine()}, {torch.get_num_threads()} thread(s), no GPU",
         "versions": {"spacy": spacy.__version__, "torch": torch.__version__},
@@ -198,7 +253,11 @@ def main(
     partial = row_path.with_suffix(".part")
     partial.write_text(json.dumps(row, indent=1, ensure_ascii=False) + "\n", encoding="utf8")
     os.replace(partial, row_path)
-    typer.echo(f"{row_path.name}: F {scores['spans_entities_f']:.4f}")
+    best = row["fitted_scores"] or scores
+    typer.echo(
+        f"{row_path.name}: F {scores['spans_entities_f']:.4f} at {configured}, "
+        f"{best['spans_entities_f']:.4f} at {fitted} (fitted on dev)"
+    )
 
 
 if __name__ == "__main__":

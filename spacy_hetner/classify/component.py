@@ -162,8 +162,10 @@ class SpanClassifier(TrainablePipe):
         self.name = name
         self.scorer = scorer
         unbounded = float("inf")
-        self.cfg: Dict[str, Any] = {
-            "labels": [],
+        # spaCy saves cfg with the model, and the saved values win over the config at loading:
+        # it holds what was learned, not what was set.
+        self.cfg: Dict[str, Any] = {"labels": []}
+        self.settings: Dict[str, Any] = {
             "spans_key": spans_key,
             "candidates_key": candidates_key,
             "match_iou": check_range("match_iou", match_iou, 0, 1),
@@ -208,7 +210,7 @@ class SpanClassifier(TrainablePipe):
     def predict(self, docs: Iterable[Doc]) -> List[ScoredSpans]:
         """Labelled spans of each doc, in document order, without modifying the docs."""
         docs = list(docs)
-        candidates = [group_spans(doc, self.cfg["candidates_key"]) for doc in docs]
+        candidates = [group_spans(doc, self.settings["candidates_key"]) for doc in docs]
         lengths = [len(spans) for spans in candidates]
         if not sum(lengths) or not self.labels:
             return [NO_SPANS] * len(docs)
@@ -220,7 +222,7 @@ class SpanClassifier(TrainablePipe):
 
     def set_annotations(self, docs: Iterable[Doc], predictions: List[ScoredSpans]) -> None:
         """Write the labelled spans to ``doc.spans``."""
-        key = self.cfg["spans_key"]
+        key = self.settings["spans_key"]
         for doc, (spans, labels, scores) in zip(docs, predictions, strict=True):
             doc.spans[key] = make_span_group(doc, key, spans, scores, labels)
 
@@ -260,21 +262,23 @@ class SpanClassifier(TrainablePipe):
         logits: (n_candidates, n_labels + 1), for the docs' candidates one after the other.
         RAISES (ValueError): HE007 for a gold label that the component does not have.
         """
-        targets = [assign_labels(p, self.cfg["match_iou"]) for p in paired]
+        targets = [assign_labels(p, self.settings["match_iou"]) for p in paired]
         # Of all pairs, so that an unknown label is told whether or not a candidate hits its span.
         index = {name: self._index(name) for name in {""}.union(*(p.pair_labels for p in paired))}
         labels = torch.tensor([index[name] for t in targets for name in t.labels])
         overlap = numpy.concatenate([t.iou for t in targets])
-        weights = torch.from_numpy(soft_weights(overlap, self.cfg["match_iou"], self.cfg["eta"]))
+        weights = torch.from_numpy(
+            soft_weights(overlap, self.settings["match_iou"], self.settings["eta"])
+        )
 
         def loss(logits: torch.Tensor) -> torch.Tensor:
             each = class_loss(
                 logits,
                 labels.to(logits.device, torch.int64),
                 weights.to(logits),
-                self.cfg["gamma"],
+                self.settings["gamma"],
             )
-            return self.cfg["loss_weight"] * each.sum() / max(len(each), 1)
+            return self.settings["loss_weight"] * each.sum() / max(len(each), 1)
 
         value, (d_logits,) = loss_and_gradients(loss, logits)
         return value, d_logits
@@ -292,10 +296,10 @@ class SpanClassifier(TrainablePipe):
         RAISES (ValueError): HE003 where there is no label at all.
         """
         validate_get_examples(get_examples, "SpanClassifier.initialize")
-        sample = initialization_gold(get_examples, self.cfg["spans_key"])
+        sample = initialization_gold(get_examples, self.settings["spans_key"])
         self.cfg["labels"] = list(labels) if labels is not None else sample.labels
         if not self.labels:
-            raise ValueError(Errors.HE003.format(name=self.name, key=self.cfg["spans_key"]))
+            raise ValueError(Errors.HE003.format(name=self.name, key=self.settings["spans_key"]))
         for label in self.labels:
             self.vocab.strings.add(label)
         set_n_labels(self.model, len(self.labels))
@@ -308,17 +312,17 @@ class SpanClassifier(TrainablePipe):
         scores = probabilities[found, best[found]]
         found = found[best_per_span(spans[found], scores)]
         scores = probabilities[found, best[found]].astype("float64")
-        if self.cfg["use_soft_nms"]:
+        if self.settings["use_soft_nms"]:
             kept, scores = soft_nms(
                 spans[found],
                 scores,
-                overlap=self.cfg["nms_iou"],
-                decay=self.cfg["nms_decay"],
-                min_score=self.cfg["min_score"],
-                labels=best[found] if self.cfg["same_label_only"] else None,
+                overlap=self.settings["nms_iou"],
+                decay=self.settings["nms_decay"],
+                min_score=self.settings["min_score"],
+                labels=best[found] if self.settings["same_label_only"] else None,
             )
         else:
-            kept = numpy.flatnonzero(scores > self.cfg["min_score"])
+            kept = numpy.flatnonzero(scores > self.settings["min_score"])
             scores = scores[kept]
         found = found[kept]
         order = numpy.lexsort((-spans[found, 1], spans[found, 0]))
@@ -330,19 +334,19 @@ class SpanClassifier(TrainablePipe):
         handed = take_over(example.predicted)
         if handed is not None:
             return handed
-        gold = aligned_gold(example, self.cfg["spans_key"]).gold
-        candidates = group_spans(example.predicted, self.cfg["candidates_key"])
-        if self.cfg["add_gold"]:
+        gold = aligned_gold(example, self.settings["spans_key"]).gold
+        candidates = group_spans(example.predicted, self.settings["candidates_key"])
+        if self.settings["add_gold"]:
             candidates = numpy.unique(numpy.concatenate((candidates, gold.spans)), axis=0)
         return self._sample(pair_candidates(candidates, gold))
 
     def _sample(self, paired: PairedSpans) -> PairedSpans:
         """Keep at most negative_ratio negatives for each positive, drawn at random."""
-        if self.cfg["negative_ratio"] is None:
+        if self.settings["negative_ratio"] is None:
             return paired
-        targets = assign_labels(paired, self.cfg["match_iou"])
+        targets = assign_labels(paired, self.settings["match_iou"])
         negative = numpy.array([label == "" for label in targets.labels], dtype=bool)
-        wanted = int(self.cfg["negative_ratio"] * (~negative).sum()) + 1
+        wanted = int(self.settings["negative_ratio"] * (~negative).sum()) + 1
         surplus = negative.sum() - wanted
         if surplus > 0:
             dropped = self.rng.choice(numpy.flatnonzero(negative), size=surplus, replace=False)

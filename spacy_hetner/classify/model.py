@@ -1,9 +1,9 @@
 """The span classifier as a thinc model: token vectors, then the torch head."""
 
-from typing import Any, Callable, List, Optional, Tuple, cast
+from typing import Any, Callable, Dict, List, Optional, Tuple, cast
 
 from spacy.tokens import Doc
-from thinc.api import ArgsKwargs, Model, get_torch_default_device, torch2xp, xp2torch
+from thinc.api import ArgsKwargs, Model, torch2xp, xp2torch
 from thinc.layers import PyTorchWrapper_v3
 from thinc.types import Floats2d
 
@@ -29,13 +29,7 @@ def build_span_classifier_model(
         number of labels is set by ``set_n_labels`` when the component knows them.
     """
     width = token_width(tok2vec, width)
-    head: Model = PyTorchWrapper_v3(
-        SpanClassifier(width, hidden_width or width, 0, float(dropout)),
-        convert_inputs=convert_span_inputs,
-        convert_outputs=_convert_outputs,
-        serialize_model=serialize_module,
-        deserialize_model=deserialize_module,
-    )
+    head = _head(SpanClassifier(width, hidden_width or width, 0, float(dropout)))
     return span_model("hetner-span-classifier", tok2vec, head)
 
 
@@ -45,15 +39,27 @@ def set_n_labels(model: Model, n_labels: int, *, keep_weights: bool = False) -> 
     keep_weights (bool): Keep what the present head knows of its labels, to which the new ones are
         appended; otherwise the head is new.
     """
-    shim = model.get_ref("head").shims[0]
-    present = cast(SpanClassifier, shim._model)
-    resized = SpanClassifier(**{**present.settings, "n_labels": n_labels})
+    head = model.get_ref("head")
+    present = cast(SpanClassifier, head.shims[0]._model)
+    settings: Dict[str, Any] = {**present.settings, "n_labels": n_labels}
+    resized = SpanClassifier(**settings)
     if keep_weights:
         old, new = present.state_dict(), resized.state_dict()
         for name, values in old.items():
             new[name][: len(values)] = values
         resized.load_state_dict(new)
-    shim._model = resized.to(get_torch_default_device())
+    # A new node, since optimizers keep state by node and parameter, in the sizes they had.
+    model.replace_node(head, _head(resized))
+
+
+def _head(module: SpanClassifier) -> Model:
+    return PyTorchWrapper_v3(
+        module,
+        convert_inputs=convert_span_inputs,
+        convert_outputs=_convert_outputs,
+        serialize_model=serialize_module,
+        deserialize_model=deserialize_module,
+    )
 
 
 def _convert_outputs(
@@ -64,4 +70,4 @@ def _convert_outputs(
     def backprop(d_logits: Floats2d) -> ArgsKwargs:
         return ArgsKwargs(args=((logits,),), kwargs={"grad_tensors": xp2torch(d_logits)})
 
-    return torch2xp(logits), backprop
+    return cast(Floats2d, torch2xp(logits)), backprop

@@ -24,9 +24,7 @@ class TokenFeatures:
         tokens = [token for doc in docs for token in doc]
         self.pos = numpy.array([t.pos for t in tokens], dtype="int64") if pos else None
         self.characters = [[ord(c) for c in t.text] for t in tokens] if characters else None
-        self.vectors = (
-            numpy.stack([t.vector for t in tokens]).astype("float32") if vectors else None
-        )
+        self.vectors = numpy.array([t.vector for t in tokens], dtype="float32") if vectors else None
 
 
 class FeatureEncoder(nn.Module):

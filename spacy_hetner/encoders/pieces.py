@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, List, Tuple
 
 import numpy
@@ -112,6 +113,8 @@ class PieceTokenizer:
 
     def _encode(self, docs: List[Doc]) -> List[Tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]]:
         """Piece ids and token-piece links of each doc, before windows are cut."""
+        if not docs:  # Hugging Face tokenizers fail on an empty batch.
+            return []
         inputs: Any = (
             [[t.text for t in doc] for doc in docs] if self.by_token else [doc.text for doc in docs]
         )
@@ -148,7 +151,7 @@ class PieceTokenizer:
         firsts = numpy.searchsorted(link_token, [sent.start for sent in doc.sents])
         piece_at = numpy.append(link_piece, n_pieces)
         cuts = [0, *piece_at[firsts[1:]].tolist(), n_pieces]
-        bounds = list(zip(cuts[:-1], cuts[1:], strict=True))
+        bounds = list(pairwise(cuts))
         return sentence_windows(bounds, self.context_sentences, self.capacity, self.overlap)
 
 

@@ -1,7 +1,7 @@
 """The token representation that several heads share, as the model of a ``tok2vec`` component."""
 
 import math
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple, cast
 
 import numpy
 from spacy.tokens import Doc
@@ -154,7 +154,9 @@ def _convert_inputs(
 ) -> Tuple[ArgsKwargs, Callable[[ArgsKwargs], Floats2d]]:
     encoded, features = inputs
     tensor = xp2torch(encoded, requires_grad=is_train)  # (n_tokens, encoder_width)
-    return ArgsKwargs(args=(tensor, features), kwargs={}), lambda d: torch2xp(d.args[0])
+    return ArgsKwargs(args=(tensor, features), kwargs={}), lambda d: cast(
+        Floats2d, torch2xp(d.args[0])
+    )
 
 
 def _convert_outputs(
@@ -165,4 +167,4 @@ def _convert_outputs(
     def backprop(d_vectors: Floats2d) -> ArgsKwargs:
         return ArgsKwargs(args=((vectors,),), kwargs={"grad_tensors": xp2torch(d_vectors)})
 
-    return torch2xp(vectors), backprop
+    return cast(Floats2d, torch2xp(vectors)), backprop

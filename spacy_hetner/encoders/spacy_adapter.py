@@ -11,6 +11,7 @@ import math
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Literal, Optional, Tuple, cast
 
@@ -40,8 +41,23 @@ from transformers.utils import logging as transformers_logging
 from ..errors import Errors
 from ..validation import check_choice, check_range
 from .folder import check_encoder_folder
-from .module import PRECISIONS, POOLINGS, TokenEncoder
+from .module import POOLINGS, PRECISIONS, TokenEncoder
 from .pieces import PieceBatch, PieceTokenizer
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How docs become windows of pieces; see ``build_encoder_model``.
+
+    Kept out of the model's attrs, which are saved with the weights and would silently undo what a
+    config says when the pipeline is loaded.
+    """
+
+    folder: str
+    window: int
+    overlap: int
+    context_sentences: int
+    by_token: bool
 
 
 @dataclass
@@ -113,28 +129,23 @@ def build_encoder_model(
         serialize_model=_serialize,
         deserialize_model=_deserialize,
     )
+    reading = Reading(str(name), window, overlap, context_sentences, by_token)
     return Model(
         "hetner-encoder",
-        forward,
-        init=init,
+        partial(forward, reading=reading),
+        init=partial(init, reading=reading),
         layers=[wrapper],
         dims={"nO": None},
-        attrs={
-            "folder": str(name),
-            "window": window,
-            "overlap": overlap,
-            "context_sentences": context_sentences,
-            "by_token": by_token,
-        },
+        attrs={"replace_listener_cfg": _refuse_to_replace_listener},
     )
 
 
-def init(model: Model, X: Any = None, Y: Any = None) -> None:
+def init(model: Model, X: Any = None, Y: Any = None, *, reading: Reading) -> None:
     """Read the encoder folder, unless the model already carries an encoder."""
     module = torch_encoder(model)
     if module.transformer is None:
-        folder = str(check_encoder_folder(model.attrs["folder"]))
-        module.tokenizer = _load_tokenizer(folder, by_token=model.attrs["by_token"])
+        folder = str(check_encoder_folder(reading.folder))
+        module.tokenizer = _load_tokenizer(folder, by_token=reading.by_token)
         transformer = _load_transformer(folder, _load_config(folder))
         module.transformer = transformer.to(get_torch_default_device())
     config = cast(Any, module.transformer).config
@@ -142,12 +153,14 @@ def init(model: Model, X: Any = None, Y: Any = None) -> None:
     model.set_dim("nO", config.hidden_size, force=True)
 
 
-def forward(model: Model, docs: List[Doc], is_train: bool) -> Tuple[TokenVectorBatch, Callable]:
+def forward(
+    model: Model, docs: List[Doc], is_train: bool, *, reading: Reading
+) -> Tuple[TokenVectorBatch, Callable]:
     """Encode docs; the callback takes the gradient of all tokens' vectors, (n_tokens, width)."""
     module = torch_encoder(model)
     if module.transformer is None:
-        raise ValueError(Errors.HE033.format(folder=model.attrs["folder"]))
-    batch = _piece_tokenizer(model)(docs)
+        raise ValueError(Errors.HE033.format(folder=reading.folder))
+    batch = _piece_tokenizer(module, reading)(docs)
     if batch.window_ids:
         vectors, backprop = model.layers[0](batch, is_train)
     else:  # Only whitespace: nothing for the encoder to read, nor to learn from.
@@ -174,19 +187,16 @@ def torch_encoder(model: Model) -> TokenEncoder:
     return cast(TokenEncoder, model.layers[0].shims[0]._model)
 
 
-def _piece_tokenizer(model: Model) -> PieceTokenizer:
-    module = torch_encoder(model)
+def _piece_tokenizer(module: TokenEncoder, reading: Reading) -> PieceTokenizer:
     n_special = module.tokenizer.num_special_tokens_to_add()
-    room = _longest_input(module) - n_special
-    window = min(model.attrs["window"], room)
-    # An encoder with fewer positions than the window asked for keeps the share of overlap.
-    overlap = model.attrs["overlap"] * window // model.attrs["window"]
+    capacity = min(reading.window, _longest_input(module) - n_special)
     return PieceTokenizer(
         module.tokenizer,
-        capacity=window,
-        overlap=overlap,
-        context_sentences=model.attrs["context_sentences"],
-        by_token=model.attrs["by_token"],
+        capacity=capacity,
+        # An encoder with fewer positions than the window asked for keeps the share of overlap.
+        overlap=reading.overlap * capacity // reading.window,
+        context_sentences=reading.context_sentences,
+        by_token=reading.by_token,
     )
 
 
@@ -201,22 +211,27 @@ def _longest_input(module: TokenEncoder) -> int:
     return min(positions - reserved, limit)
 
 
+def _refuse_to_replace_listener(encoder_config: Any, listener_config: Any) -> Any:
+    """spaCy's replace_listeners would copy the encoder where a listener's vectors are wanted."""
+    raise ValueError(Errors.HE037)
+
+
 def _doc_data(doc: Doc, vectors: Floats2d) -> TransformerData:
     """Token vectors as TransformerData whose alignment is the identity."""
     n = len(doc)
     if n == 0:
         return TransformerData.empty()
-    ones = numpy.ones(n, dtype="i")
+    ones: Any = numpy.ones(n, dtype="i")
     return TransformerData(
         wordpieces=WordpieceBatch(
             strings=[[token.text for token in doc]],
-            input_ids=numpy.zeros((1, n), dtype="i"),
+            input_ids=cast(Any, numpy.zeros((1, n), dtype="i")),
             attention_mask=ones[None, :],
             lengths=[n],
             token_type_ids=None,
         ),
-        model_output=BaseModelOutput(last_hidden_state=vectors[None, :, :]),
-        align=Ragged(cast(Ints1d, numpy.arange(n, dtype="i")), cast(Ints1d, ones)),
+        model_output=BaseModelOutput(last_hidden_state=cast(Any, vectors)[None]),
+        align=Ragged(cast(Ints1d, numpy.arange(n, dtype="i")), ones),
     )
 
 
@@ -269,7 +284,7 @@ def _load_transformer(
     RAISES (ValueError): HE034 where weights are missing or have other shapes than the config's.
     """
     place = folder or "the saved pipeline"
-    known = MODEL_MAPPING[type(config)]
+    known: Any = MODEL_MAPPING[type(config)]
     architecture = known[0] if isinstance(known, (list, tuple)) else known
     # BERT-like encoders make a pooling layer that no token ever uses: leave it out.
     has_pooler = "add_pooling_layer" in inspect.signature(architecture).parameters

@@ -1,5 +1,6 @@
 """Cutting a long sequence of word pieces into overlapping windows, so that nothing is truncated."""
 
+from itertools import pairwise
 from typing import List, NamedTuple, Sequence, Tuple
 
 from ..errors import Errors
@@ -32,9 +33,7 @@ def strided_windows(start: int, end: int, capacity: int, overlap: int) -> List[W
     if end - start <= capacity:
         return [Window(start, end, start, end)] if end > start else []
     starts = [*range(start, end - capacity, capacity - overlap), end - capacity]
-    cuts = [
-        (left + capacity + right) // 2 for left, right in zip(starts[:-1], starts[1:], strict=True)
-    ]
+    cuts = [(left + capacity + right) // 2 for left, right in pairwise(starts)]
     return [
         Window(begin, begin + capacity, keep_start, keep_end)
         for begin, keep_start, keep_end in zip(starts, [start, *cuts], [*cuts, end], strict=True)

@@ -1,5 +1,6 @@
 """The component ``hetner_span_proposer``: writes candidate spans on the Doc."""
 
+import warnings
 from functools import lru_cache
 from typing import (
     Any,
@@ -18,11 +19,12 @@ import numpy
 import torch
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
-from spacy.tokens import Doc, SpanGroup
+from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 
+from ..errors import Warnings
 from ..labels.gold import aligned_gold, initialization_gold
 from ..spans.adjust import ILLEGAL_POLICIES, adjust_spans
 from ..spans.assign import SeedTargets, assign_seeds, sample_seeds, soft_weights, with_pairs
@@ -207,7 +209,8 @@ class SpanProposer(TrainablePipe):
         self.scorer = scorer
         lengths = check_lengths(lengths)
         whole = list(range(1, lengths[-1] + 1))
-        self.cfg: Dict[str, Any] = {
+        # Not named cfg: spaCy would save it beside the config, and the copy would win at loading.
+        self.settings: Dict[str, Any] = {
             "spans_key": spans_key,
             "candidates_key": candidates_key,
             "lengths": lengths,
@@ -231,6 +234,7 @@ class SpanProposer(TrainablePipe):
             "regressor_weight": float(regressor_weight) if use_regressor else 0.0,
         }
         self.rng = numpy.random.default_rng(seed)
+        self._warned_of_crossing = False
 
     def predict(self, docs: Iterable[Doc]) -> List[Candidates]:
         """Candidates of each doc, in document order, without modifying the docs."""
@@ -238,7 +242,8 @@ class SpanProposer(TrainablePipe):
         if not any(len(doc) for doc in docs):
             return [Candidates(numpy.zeros((0, 2), "int64"), numpy.zeros(0, "float32"))] * len(docs)
         seeds = [
-            _seeds(doc, self.cfg["predicted_lengths"], self.cfg["clip_at_end"]) for doc in docs
+            _seeds(doc, self.settings["predicted_lengths"], self.settings["clip_at_end"])
+            for doc in docs
         ]
         lengths = [len(doc) for doc in docs]
         batch = SpanBatch(
@@ -246,9 +251,9 @@ class SpanProposer(TrainablePipe):
             concatenate_spans([s.spans for s in seeds], lengths),
             concatenate_spans([s.bounds for s in seeds], lengths),
         )
-        threshold = self.cfg["filter_threshold"] if self.cfg["use_filter"] else 0.0
+        threshold = self.settings["filter_threshold"] if self.settings["use_filter"] else 0.0
         kept, scores, offsets = propose(self.model, batch, _logit(threshold))
-        if not self.cfg["use_filter"]:
+        if not self.settings["use_filter"]:
             scores = numpy.ones_like(scores)
         results = []
         for doc_seeds, inside in zip(
@@ -265,7 +270,7 @@ class SpanProposer(TrainablePipe):
 
     def set_annotations(self, docs: Iterable[Doc], predictions: List[Candidates]) -> None:
         """Write the candidates to ``doc.spans``."""
-        key = self.cfg["candidates_key"]
+        key = self.settings["candidates_key"]
         for doc, (spans, scores) in zip(docs, predictions, strict=True):
             doc.spans[key] = make_span_group(doc, key, spans, scores)
 
@@ -292,7 +297,7 @@ class SpanProposer(TrainablePipe):
         if not any(len(doc) for doc in docs):
             return losses
         set_dropout_rate(self.model, drop)
-        gold = [aligned_gold(eg, self.cfg["spans_key"]).gold for eg in examples]
+        gold = [aligned_gold(eg, self.settings["spans_key"]).gold for eg in examples]
         sampled = [self._sample(doc, doc_gold) for doc, doc_gold in zip(docs, gold, strict=True)]
         lengths = [len(doc) for doc in docs]
         spans = concatenate_spans([targets.spans for targets, _ in sampled], lengths)
@@ -321,16 +326,16 @@ class SpanProposer(TrainablePipe):
         overlap = numpy.concatenate([t.iou for t in targets])
         seeds = numpy.concatenate([t.spans for t in targets])
         gold = seeds + numpy.concatenate([t.offsets for t in targets])
-        weights = soft_weights(overlap, self.cfg["positive_iou"], self.cfg["eta"])
+        weights = soft_weights(overlap, self.settings["positive_iou"], self.settings["eta"])
 
         def filter_loss(logits: torch.Tensor) -> torch.Tensor:
             each = focal_loss(
                 logits,
                 positive.to(logits.device),
                 torch.from_numpy(weights).to(logits),
-                self.cfg["gamma"],
+                self.settings["gamma"],
             )
-            return self.cfg["filter_weight"] * each.sum() / max(len(each), 1)
+            return self.settings["filter_weight"] * each.sum() / max(len(each), 1)
 
         def regressor_loss(offsets: torch.Tensor) -> torch.Tensor:
             chosen = positive.to(offsets.device)
@@ -339,10 +344,10 @@ class SpanProposer(TrainablePipe):
                 offsets[chosen],
                 torch.from_numpy(gold).to(offsets)[chosen],
                 torch.from_numpy(overlap).to(offsets)[chosen]
-                if self.cfg["weight_regression"]
+                if self.settings["weight_regression"]
                 else None,
             )
-            return self.cfg["regressor_weight"] * each.sum() / max(len(each), 1)
+            return self.settings["regressor_weight"] * each.sum() / max(len(each), 1)
 
         filter_value, (d_logits,) = loss_and_gradients(filter_loss, logits)
         regressor_value, (d_offsets,) = loss_and_gradients(regressor_loss, offsets)
@@ -356,33 +361,40 @@ class SpanProposer(TrainablePipe):
     ) -> None:
         """Initialize the model; warns (HW001) about gold spans that tokens cannot express."""
         validate_get_examples(get_examples, "SpanProposer.initialize")
-        sample = initialization_gold(get_examples, self.cfg["spans_key"])
+        sample = initialization_gold(get_examples, self.settings["spans_key"])
         self.model.initialize(X=sample.docs)
+        self._warned_of_crossing = False
 
     def _sample(self, doc: Doc, gold: GoldSpans) -> Tuple[SeedTargets, SpanArray]:
         """Training seeds of a doc, and the sentence of each: sampled by sentence."""
         sampled: List[SeedTargets] = []
         bounds: List[SpanArray] = []
+        n_inside = 0
         for start, end in sentence_bounds(doc):
             seeds = start + _enumerate(
-                end - start, tuple(self.cfg["lengths"]), self.cfg["clip_at_end"]
+                end - start, tuple(self.settings["lengths"]), self.settings["clip_at_end"]
             )
             inside = numpy.flatnonzero((gold.spans[:, 0] >= start) & (gold.spans[:, 1] <= end))
             targets = assign_seeds(
                 seeds,
                 gold.spans[inside],
-                self.cfg["positive_iou"],
-                add_gold=self.cfg["add_gold"],
+                self.settings["positive_iou"],
+                add_gold=self.settings["add_gold"],
             )
+            n_inside += len(inside)
             if len(inside):
                 paired = targets.pair >= 0
                 targets.pair[paired] = inside[targets.pair[paired]]
             sampled.append(
                 sample_seeds(
-                    targets, self.cfg["negative_ratio"], self.cfg["extra_negatives"], self.rng
+                    targets,
+                    self.settings["negative_ratio"],
+                    self.settings["extra_negatives"],
+                    self.rng,
                 )
             )
             bounds.append(numpy.tile([[start, end]], (len(sampled[-1].spans), 1)))
+        self._warn_of_crossing(doc, gold, n_inside)
         if not sampled:
             empty = numpy.zeros((0, 2), dtype="int64")
             return assign_seeds(empty, empty, 1.0), empty
@@ -390,6 +402,15 @@ class SpanProposer(TrainablePipe):
             SeedTargets(*(numpy.concatenate(column) for column in zip(*sampled, strict=True))),
             numpy.concatenate(bounds),
         )
+
+    def _warn_of_crossing(self, doc: Doc, gold: GoldSpans, n_inside: int) -> None:
+        """Say once that gold spans reach over sentence ends, where no seed does."""
+        crossing = len(gold.labels) - n_inside
+        if crossing and not self._warned_of_crossing:
+            self._warned_of_crossing = True
+            warnings.warn(
+                Warnings.HW002.format(n=crossing, text=doc.text[:60], name=self.name), stacklevel=2
+            )
 
     def _hand_over(
         self,
@@ -414,9 +435,11 @@ class SpanProposer(TrainablePipe):
     def _adjust(
         self, seeds: SpanArray, offsets: numpy.ndarray, bounds: SpanArray
     ) -> Tuple[SpanArray, numpy.ndarray]:
-        if not self.cfg["use_regressor"]:
+        if not self.settings["use_regressor"]:
             return seeds, numpy.ones(len(seeds), dtype=bool)
-        return adjust_spans(seeds, offsets, bounds[:, 0], bounds[:, 1], illegal=self.cfg["illegal"])
+        return adjust_spans(
+            seeds, offsets, bounds[:, 0], bounds[:, 1], illegal=self.settings["illegal"]
+        )
 
 
 @lru_cache(maxsize=4096)

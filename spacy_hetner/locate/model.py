@@ -56,9 +56,10 @@ def propose(
     head = model.get_ref("head")
     module = cast(SpanProposer, head.shims[0]._model)
     inputs, _ = convert_span_inputs(head, batch, is_train=False)
+    tokens, spans, bounds = inputs.args
     module.eval()
     with torch.inference_mode():
-        kept, logits, offsets = module.propose(*inputs.args, min_logit=min_logit)
+        kept, logits, offsets = module.propose(tokens, spans, bounds, min_logit)
     module.train()
     return kept.cpu().numpy(), torch.sigmoid(logits).cpu().numpy(), offsets.cpu().numpy()
 
@@ -74,4 +75,4 @@ def _convert_outputs(
             kwargs={"grad_tensors": tuple(xp2torch(gradient) for gradient in gradients)},
         )
 
-    return (torch2xp(logits), torch2xp(offsets)), backprop
+    return (cast(Floats1d, torch2xp(logits)), cast(Floats2d, torch2xp(offsets))), backprop

@@ -6,7 +6,6 @@ import numpy
 
 from ..types import SpanArray
 
-
 ILLEGAL_POLICIES = ("clamp", "revert")
 
 

@@ -82,7 +82,7 @@ def test_bad_settings(settings):
 
 
 def test_width_mismatch():
-    nlp, classifier = small_pipeline()
+    _, classifier = small_pipeline()
     listener = classifier.model.get_ref("tok2vec")
     with pytest.raises(ValueError, match=r"\[HE006\]"):
         build_span_classifier_model(listener, width=32)
@@ -120,11 +120,10 @@ def test_no_labels(spans):
 
 def test_unknown_label_in_update():
     """Told whether or not a candidate hits the span, with the labels there are."""
-    nlp, classifier = small_pipeline(NGRAMS, add_gold=False)
+    nlp, _ = small_pipeline(NGRAMS, add_gold=False)
     examples = nested_examples(nlp)
-    classifier.initialize(lambda: examples, labels=["PER"])
+    nlp.config["initialize"]["components"][NAME] = {"labels": ["PER"]}
     nlp.initialize(lambda: examples)
-    classifier.initialize(lambda: examples, labels=["PER"])
     message = rf"\[HE007\] The label '(ORG|GPE)' .*'{NAME}' was initialized with \(PER\)"
     with pytest.raises(ValueError, match=message):
         nlp.update(examples, annotates=[NGRAMS[0]])
@@ -134,9 +133,9 @@ def test_unknown_label_in_update():
         nlp.update([only_near_misses], annotates=[NGRAMS[0]])
 
 
-def test_before_initialize_nothing_is_found():
-    nlp, _ = small_pipeline(NGRAMS)
-    doc = nlp(make_doc(nlp, ["a", "b"]))
+def test_without_labels_nothing_is_found():
+    nlp, classifier = small_pipeline()
+    doc = classifier(make_doc(nlp, ["a", "b"], [(0, 1, "")], key="candidates"))
     assert group_of(doc) == [] and scores_of(doc).shape == (0,)
 
 
@@ -274,20 +273,20 @@ def test_candidates_of_another_proposer():
 def test_candidates_of_a_span_ruler():
     """Rules propose, the classifier decides: what the rules do not know is not found."""
     nlp, _ = small_pipeline(RULER)
-    title = [{"IS_TITLE": True}]
-    university = [{"LOWER": "the"}, {"LOWER": "university"}, {"LOWER": "of"}, {"IS_TITLE": True}]
-    nlp.get_pipe("span_ruler").add_patterns(
-        [{"label": "X", "pattern": title}, {"label": "Y", "pattern": university}]
-    )
+    title = {"label": "X", "pattern": [{"IS_TITLE": True}]}
+    university = {"label": "Y", "pattern": [{"LOWER": w} for w in ("the", "university", "of")]}
+    university["pattern"].append({"IS_TITLE": True})
+    nlp.config["initialize"]["components"]["span_ruler"] = {"patterns": [title, university]}
     examples = nested_examples(nlp)
     train(nlp, examples, epochs=30, annotates=["span_ruler"])
-    doc = nlp(make_doc(nlp, NESTED_SENTENCES[0][0]))
+    words, gold = NESTED_SENTENCES[0]
+    doc = nlp(make_doc(nlp, words))
     assert (1, 2, "X") in group_of(doc, "candidates"), "the rules also take what is none"
-    assert group_of(doc) == NESTED_SENTENCES[0][1]
-    nlp.get_pipe("span_ruler").clear()
-    nlp.get_pipe("span_ruler").add_patterns([{"label": "X", "pattern": title}])
-    found = group_of(nlp(make_doc(nlp, NESTED_SENTENCES[0][0])))
-    assert found == [span for span in NESTED_SENTENCES[0][1] if span[2] != "ORG"]
+    assert group_of(doc) == gold
+    ruler = nlp.get_pipe("span_ruler")
+    ruler.clear()
+    ruler.add_patterns([title])
+    assert group_of(nlp(make_doc(nlp, words))) == [span for span in gold if span[2] != "ORG"]
 
 
 def test_gold_spans_join_the_candidates():
@@ -299,7 +298,7 @@ def test_gold_spans_join_the_candidates():
     paired = classifier._training_candidates(example)
     assert paired.spans.tolist() == [[0, 2], [0, 3], [1, 2]]
     assert paired.pair_labels == ["ORG", "ORG", "GPE"]
-    classifier.cfg["add_gold"] = False
+    classifier.settings["add_gold"] = False
     assert classifier._training_candidates(example).spans.tolist() == [[1, 2], [0, 3]]
 
 
@@ -343,14 +342,11 @@ def test_add_label_keeps_what_was_learned():
 
 
 def test_labels_can_be_added_one_by_one():
-    nlp, classifier = small_pipeline(NGRAMS)
-    for label in LABELS:
+    nlp, classifier = small_pipeline()
+    for n, label in enumerate(LABELS, start=1):
         classifier.add_label(label)
-    doc = nlp(make_doc(nlp, ["a"]))
-    assert classifier.model.predict(([doc], span_array([(0, 1)]), span_array([(0, 1)]))).shape == (
-        1,
-        4,
-    )
+        doc, span = make_doc(nlp, ["a"]), span_array([(0, 1)])
+        assert classifier.model.predict(([doc], span, span)).shape == (1, 1 + n)
 
 
 def test_only_candidates_reach_the_head():

@@ -1,15 +1,15 @@
 """Length buckets: mostly real pieces on any mix of lengths, told from the encoder's own input."""
 
-from pathlib import Path
+from itertools import pairwise
 from typing import Any, Callable, Dict, List
 
 import numpy
 import pytest
 import torch
-from encoder_util import tagged_examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 from spacy.language import Language
+from spacy.training import Example
 
 from spacy_hetner.encoders.batching import length_buckets
 from spacy_hetner.encoders.spacy_adapter import torch_encoder
@@ -39,7 +39,7 @@ def test_buckets_partition_the_sequences_and_are_dense(
     assert sorted(i for bucket in buckets for i in bucket) == list(range(len(sizes)))
     for bucket in buckets:
         assert len(bucket) == 1 or allowed(lengths, bucket, minimum, limit)
-    for bucket, following in zip(buckets, buckets[1:], strict=False):
+    for bucket, following in pairwise(buckets):
         assert lengths[bucket].min() >= lengths[following].max()
         # No bucket is closed before it has to be.
         assert not allowed(lengths, numpy.append(bucket, following[0]), minimum, limit)
@@ -112,7 +112,9 @@ def test_a_stream_of_mixed_texts_is_encoded_without_waste(
     meter.check()
 
 
-def test_training_on_mixed_texts_is_without_waste(pipeline: Callable[..., Language]) -> None:
+def test_training_on_mixed_texts_is_without_waste(
+    pipeline: Callable[..., Language], tagged_examples: Callable[..., List[Example]]
+) -> None:
     nlp = pipeline(tagger=True)
     meter = InputMeter(nlp)
     losses = nlp.update(tagged_examples(nlp, mixed_texts(40)))
@@ -120,7 +122,7 @@ def test_training_on_mixed_texts_is_without_waste(pipeline: Callable[..., Langua
     meter.check()
 
 
-def test_a_lower_density_makes_larger_batches(tiny_encoder: Path, pipeline: Any) -> None:
+def test_a_lower_density_makes_larger_batches(pipeline: Callable[..., Language]) -> None:
     calls = []
     for minimum in (0.0, 0.9):
         nlp = pipeline(min_density=minimum)

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.vocab import Vocab
 from transformers import AutoTokenizer
 
 from spacy_hetner.encoders.chinese import create_chinese_tokenizer
@@ -180,7 +181,7 @@ def test_by_token_keeps_the_letters_of_a_word_apart(fast_tokenizer: Any) -> None
 
 
 def test_tokens_that_share_a_piece_share_its_place(fast_tokenizer: Any) -> None:
-    doc = Doc(spacy.blank("en").vocab, words=["hel", "lo", "x"], spaces=[False, True, False])
+    doc = Doc(Vocab(), words=["hel", "lo", "x"], spaces=[False, True, False])
     batch = PieceTokenizer(fast_tokenizer, capacity=50, overlap=0)([doc])
     assert links_of(batch) == [(0, 0, 1), (1, 0, 1), (2, 0, 2)]
 
@@ -209,7 +210,7 @@ def as_docs(vocab: Any, docs: List[List[List[str]]]) -> List[Doc]:
 def test_windows_change_the_context_but_not_the_pieces_of_a_token(
     fast_tokenizer: Any, words: List[List[List[str]]], capacity: int, k: int, by_token: bool
 ) -> None:
-    docs = as_docs(spacy.blank("en").vocab, words)
+    docs = as_docs(Vocab(), words)
     whole = PieceTokenizer(fast_tokenizer, capacity=1000, overlap=0, by_token=by_token)(docs)
     cut = PieceTokenizer(
         fast_tokenizer,
@@ -240,7 +241,7 @@ def window_texts(tokenizer: Any, batch: PieceBatch) -> List[str]:
     ],
 )
 def test_context_sentences(fast_tokenizer: Any, k: int, expected: List[str]) -> None:
-    (doc,) = as_docs(spacy.blank("en").vocab, [[["hello", "x"], ["北", "京"], ["a", "b", "c"]]])
+    (doc,) = as_docs(Vocab(), [[["hello", "x"], ["北", "京"], ["a", "b", "c"]]])
     batch = PieceTokenizer(fast_tokenizer, capacity=20, overlap=5, context_sentences=k)([doc])
     assert window_texts(fast_tokenizer, batch) == expected
     assert batch.link_window.tolist() == [0, 0, 1, 1, 2, 2, 2]
@@ -255,7 +256,7 @@ def test_a_doc_without_sentences_is_one_running_text(fast_tokenizer: Any) -> Non
 
 
 def test_no_docs_and_empty_docs(fast_tokenizer: Any) -> None:
-    vocab = spacy.blank("en").vocab
+    vocab = Vocab()
     tokenizer = PieceTokenizer(fast_tokenizer, capacity=20, overlap=5, context_sentences=0)
     for docs in ([], [Doc(vocab)], [Doc(vocab), Doc(vocab, words=["\n"])]):
         batch = tokenizer(docs)

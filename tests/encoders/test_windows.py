@@ -1,5 +1,6 @@
 """Windows over long texts: nothing is lost, and context is used as far as it fits."""
 
+from itertools import pairwise
 from typing import List, Tuple
 
 import pytest
@@ -35,7 +36,7 @@ def test_strided_windows_cover_every_piece_once(
     for window in windows:
         assert start <= window.start <= window.keep_start < window.keep_end <= window.end <= end
         assert window.end - window.start == min(capacity, length)
-    for left, right in zip(windows, windows[1:], strict=False):
+    for left, right in pairwise(windows):
         assert left.end - right.start >= overlap
         assert left.start < right.start
     for window in windows:

@@ -7,7 +7,10 @@ from util import make_doc, make_example
 
 from spacy_hetner.labels.gold import aligned_gold, initialization_gold
 
-GLUED = {"words": ["New", "York", "-", "based", "firms"], "spaces": [True, False, False, True, False]}
+GLUED = {
+    "words": ["New", "York", "-", "based", "firms"],
+    "spaces": [True, False, False, True, False],
+}
 
 
 @pytest.fixture

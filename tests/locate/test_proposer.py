@@ -139,12 +139,12 @@ def test_filter_threshold():
     ranked = numpy.sort(scores)
     gap = numpy.diff(ranked).argmax()  # far from any score, so that rounding does not matter
     threshold = float(ranked[gap : gap + 2].mean())
-    proposer.cfg["filter_threshold"] = threshold
+    proposer.settings["filter_threshold"] = threshold
     kept, kept_scores = predict_one(proposer, doc)
     assert 0 < len(kept) < len(spans)
     assert kept.tolist() == spans[scores > threshold].tolist()
     assert (kept_scores > threshold).all()
-    proposer.cfg["filter_threshold"] = 1.0
+    proposer.settings["filter_threshold"] = 1.0
     assert predict_one(proposer, doc).spans.shape == (0, 2)
 
 
@@ -174,7 +174,7 @@ def test_switching_the_regressor_off():
     assert losses[f"{NAME}_regressor"] == 0 < losses[f"{NAME}_filter"]
     assert not any(p.grad.any() for p in torch_module(proposer).regressor.parameters())
     assert set(map(tuple, take_over(doc).spans.tolist())) <= seeds
-    proposer.cfg["use_regressor"] = True
+    proposer.settings["use_regressor"] = True
     assert not set(map(tuple, predict_one(proposer, doc).spans.tolist())) <= seeds
 
 
@@ -403,3 +403,17 @@ def test_gold_spans_that_tokens_cannot_express_are_told():
     get_examples = [example, make_example(nlp, words, spans)]
     with pytest.warns(UserWarning, match=r"\[HW001\] 1 of 8 gold spans in 'entities'"):
         nlp.get_pipe(NAME).initialize(lambda: get_examples)
+
+
+def test_gold_spans_across_sentences_are_told_once():
+    """Seeds stay in sentences: what crosses their ends cannot be learned."""
+    nlp, proposer = bare_proposer()
+    doc = vector_doc(nlp, 12, sentence_starts=[0, 5])
+    example = Example(
+        doc, make_doc(nlp, words_of_length(12), [(3, 7, "A"), (4, 6, "B"), (8, 9, "C")])
+    )
+    with pytest.warns(UserWarning, match=rf"\[HW002\] 2 gold spans .*'{NAME}'") as told:
+        proposer.update([example])
+        proposer.update([example])
+    assert len(told) == 1
+    assert set(take_over(doc).pair_labels) <= {"C", ""}

@@ -27,9 +27,12 @@ def literal_soft_nms(spans, scores, overlap, decay, labels=None):
     return emitted
 
 
+FEW_VALUES = st.sampled_from([0.0, 0.2, 0.5, 0.75, 0.9, 1.0])
+
+
 @st.composite
-def scored_spans(draw, values=st.sampled_from([0.0, 0.2, 0.5, 0.75, 0.9, 1.0])):
-    """Spans with scores (few values: many ties, if not told otherwise) and labels."""
+def scored_spans(draw, values=FEW_VALUES):
+    """Spans with scores (many ties, if not told otherwise) and labels."""
     spans = span_array(draw(spans_within(9, 14)))
     scores = numpy.array([draw(values) for _ in spans])
     labels = numpy.array([draw(st.integers(0, 1)) for _ in spans], dtype="int64")

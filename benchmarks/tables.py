@@ -1,0 +1,376 @@
+"""Make docs/benchmarks.md from the rows in benchmarks/results/.
+
+    python benchmarks/tables.py
+
+One table holds only rows of one data set, encoder, training size, schedule, machine and set of
+versions; one line of it is one system with one set of settings, averaged over its seeds. What is
+expected and has no row is named under the table.
+"""
+
+import json
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+import typer
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "benchmarks.md"
+
+Row = Dict[str, Any]
+
+SEEDS = (0, 1, 2)
+SYSTEMS = {
+    "locate_and_label": "Locate and Label (this package)",
+    "spancat_ngram": "spaCy spancat, all n-grams",
+    "spancat_span_finder": "spaCy span_finder + spancat",
+    "token_tagger": "token tagger (BIO, outermost entities)",
+}
+# What tells tables apart, and what tells the lines of one table apart.
+SETUP = (
+    "data",
+    "encoder",
+    "split",
+    "train_sentences",
+    "epochs",
+    "batch_size",
+    "precision",
+    "hardware",
+    "versions",
+)
+RUN = ("system", "tag", "learn_rate", "override")
+
+
+class DataSet(NamedTuple):
+    """A corpus as the page shows it; depth columns make sense only where entities nest."""
+
+    title: str
+    note: str
+    nested: bool = True
+
+
+DATA_SETS = {
+    "genia": DataSet(
+        "GENIA",
+        "English abstracts, nested. Training sentences come from one file a type, which lacks "
+        "entities inside another of their own type; the test part is layered and whole.",
+    ),
+    "weibo": DataSet("Weibo", "Chinese social media, flat, a token a character.", nested=False),
+    "resume": DataSet("Resume", "Chinese resumes, flat, a token a character.", nested=False),
+}
+
+
+class Column(NamedTuple):
+    """A figure of a row: its heading, where it is, and how it is written."""
+
+    title: str
+    path: Tuple[str, ...]
+    show: Callable[[float], str]
+    depth: bool = False
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def decimal(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+F_SCORE = ("scores", "spans_entities_f")
+COLUMNS = (
+    Column("P", ("scores", "spans_entities_p"), percent),
+    Column("R", ("scores", "spans_entities_r"), percent),
+    Column("F 5-9", ("scores", "spans_entities_by_length", "5-9", "f"), percent),
+    Column("F 10+", ("scores", "spans_entities_by_length", "10+", "f"), percent),
+    Column("F depth 1", ("scores", "spans_entities_by_depth", "1", "f"), percent, depth=True),
+    Column("F depth 2", ("scores", "spans_entities_by_depth", "2", "f"), percent, depth=True),
+    Column("F depth 3", ("scores", "spans_entities_by_depth", "3", "f"), percent, depth=True),
+    Column("F unlabelled", ("scores", "spans_entities_unlabelled_f"), percent),
+    Column("candidate recall", ("scores", "candidates_recall"), percent),
+    Column("candidates per gold", ("scores", "candidates_per_gold"), decimal),
+    Column("train CPU s", ("train_cpu_s",), whole),
+)
+
+# Of this package's time to another's, set before the first measurement.
+PREDICT_GOALS = {
+    "transformer+ner, defaults": 0.60,
+    "transformer+ner, max_batch_items=128": 0.95,
+    "transformer+spancat(1-8), defaults": 0.40,
+}
+BARE_GOAL = 1.25
+UPDATE_GOALS = {"transformer+spancat(1-8), defaults": 0.80}
+
+NO_ROWS = "No rows yet.\n"
+METHOD = """\
+# Benchmarks
+
+<!-- Made by `python benchmarks/tables.py` from the rows in benchmarks/results/: edit those. -->
+
+All figures come from the rows in `benchmarks/results/`, one JSON file a run. A run is repeated by
+the command in the head of [`accuracy.py`](../benchmarks/accuracy.py) or
+[`speed.py`](../benchmarks/speed.py).
+"""
+
+ACCURACY = """\
+## Accuracy
+
+Every system of a table has the same encoder, training sentences, batches, epochs and optimizer
+(its rate is named where it differs). Nothing is selected on the test part, which is scored once,
+after the last epoch. Scores are strict
+micro-averages in percent on character offsets: start, end and label must all be right. `F` is the
+mean over seeds, with the sample standard deviation; the other columns are means. `5-9` and `10+`
+count entities of so many tokens. Depth is 1 for what lies in no other entity, 2 for what lies in
+one, and so on: recall takes it among the gold entities, precision among the predicted ones.
+`candidates` are what a proposer offers to the classifier. CPU seconds are those of training, on a
+machine that did other things too: compare orders of magnitude.
+"""
+
+SPEED = """\
+## Speed
+
+One thread, CPU time, all systems in one process by turns, medians over the rounds. Each was
+trained for the same number of steps on the demo corpus first. Read the ratios: seconds belong to
+the machine. The bare encoder is the faster of two ways to batch it, without any head.
+"""
+
+
+def read_rows(folder: Path) -> List[Row]:
+    """The JSON rows of a folder, in the order of their names; none if there is no folder."""
+    return [json.loads(path.read_text(encoding="utf8")) for path in sorted(folder.glob("*.json"))]
+
+
+class Summary(NamedTuple):
+    """A figure over seeds; ``sd`` is the sample standard deviation, None for a single seed."""
+
+    mean: float
+    sd: Optional[float]
+
+
+def summarize(rows: Sequence[Row], path: Sequence[str]) -> Optional[Summary]:
+    """Mean and deviation of a figure; None where a row lacks it."""
+    values = [_look_up(row, path) for row in rows]
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return None
+    return Summary(statistics.mean(known), statistics.stdev(known) if len(known) > 1 else None)
+
+
+def group_by(rows: Iterable[Row], names: Sequence[str]) -> Dict[str, List[Row]]:
+    """Rows that agree in the named settings, in order of first appearance."""
+    groups: Dict[str, List[Row]] = defaultdict(list)
+    for row in rows:
+        groups[json.dumps([row[name] for name in names], sort_keys=True)].append(row)
+    return dict(groups)
+
+
+def accuracy_section(rows: Sequence[Row]) -> str:
+    """All accuracy tables. RAISES (ValueError): two rows of one run with the same seed."""
+    parts = [ACCURACY]
+    for name in [*DATA_SETS, *sorted({row["data"] for row in rows} - set(DATA_SETS))]:
+        data = DATA_SETS.get(name, DataSet(name, ""))
+        parts.append(f"### {data.title}\n\n{data.note}".rstrip() + "\n")
+        setups = group_by((row for row in rows if row["data"] == name), SETUP)
+        if not setups:
+            parts.append(NO_ROWS)
+        for setup in setups.values():
+            parts.append(_setup_tables(setup, data))
+    return "\n".join(parts)
+
+
+def speed_section(rows: Sequence[Row]) -> str:
+    """All speed tables."""
+    return "\n".join([SPEED, *(_speed_tables(row) for row in rows)] if rows else [SPEED, NO_ROWS])
+
+
+def not_run_section(items: Sequence[Dict[str, str]]) -> str:
+    """What was left out, and why."""
+    lines = [f"- {item['what']}: {item['why']}" for item in items]
+    return "\n".join(["## Not run", "", *(lines or ["Nothing was left out."]), ""])
+
+
+def make_page(results: Path) -> str:
+    """The whole page."""
+    not_run = results / "not_run.json"
+    items = json.loads(not_run.read_text(encoding="utf8")) if not_run.exists() else []
+    return "\n".join(
+        [
+            METHOD,
+            accuracy_section(read_rows(results / "accuracy")),
+            speed_section(read_rows(results / "speed")),
+            not_run_section(items),
+        ]
+    )
+
+
+def _setup_tables(rows: Sequence[Row], data: DataSet) -> str:
+    first = rows[0]
+    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
+    head = (
+        f"Encoder `{first['encoder']}`, {first['train_sentences']:,} training sentences, "
+        f"epochs: {first['epochs']}, sentences a batch: {first['batch_size']}, "
+        f"{first['precision']}, "
+        f"{first['split']} part; {first['hardware']}; {versions}.\n"
+    )
+    plain = [row for row in rows if not row["tag"]]
+    tagged = [row for row in rows if row["tag"]]
+    parts = [head]
+    if plain:
+        parts += [_accuracy_table(plain, data), _missing(plain)]
+    if tagged:
+        systems = {row["system"] for row in tagged}
+        parts.append("Ablations and variants, each beside the system that it changes:\n")
+        parts.append(
+            _accuracy_table([*(row for row in plain if row["system"] in systems), *tagged], data)
+        )
+    return "\n".join(parts)
+
+
+def _accuracy_table(rows: Sequence[Row], data: DataSet) -> str:
+    lines = sorted(group_by(rows, RUN).values(), key=_place)
+    columns = [
+        column
+        for column in COLUMNS
+        if (data.nested or not column.depth)
+        and any(summarize(line, column.path) is not None for line in lines)
+    ]
+    varying = any(line[0]["learn_rate"] != lines[0][0]["learn_rate"] for line in lines)
+    header = ["system", "F", *(column.title for column in columns), "seeds"]
+    cells = []
+    for line in lines:
+        _check_seeds(line)
+        cells.append(
+            [
+                _line_name(line[0], with_rate=varying),
+                _with_deviation(summarize(line, F_SCORE)),
+                *(_show(summarize(line, column.path), column.show) for column in columns),
+                str(len(line)),
+            ]
+        )
+    return _table(header, cells)
+
+
+def _place(line: Sequence[Row]) -> Tuple[int, str, str, float]:
+    row = line[0]
+    order = list(SYSTEMS).index(row["system"]) if row["system"] in SYSTEMS else len(SYSTEMS)
+    return order, row["system"], row["tag"], row["learn_rate"]
+
+
+def _line_name(row: Row, *, with_rate: bool) -> str:
+    system = str(row["system"])
+    notes = [SYSTEMS.get(system, system)]
+    if row["tag"]:
+        notes.append(row["tag"])
+    notes += [f"`{item}`" for item in row["override"]]
+    if with_rate:
+        notes.append(f"learning rate {row['learn_rate']:g}")
+    return ", ".join(notes)
+
+
+def _check_seeds(line: Sequence[Row]) -> None:
+    seeds = [row["seed"] for row in line]
+    if len(set(seeds)) < len(seeds):
+        run = {name: line[0][name] for name in (*RUN, *SETUP)}
+        raise ValueError(f"Two rows with the same seed ({sorted(seeds)}) of one run: {run}")
+
+
+def _missing(rows: Sequence[Row]) -> str:
+    """A sentence that names the runs which are expected and not there."""
+    have = {(row["system"], row["seed"]) for row in rows}
+    gaps = []
+    for system, title in SYSTEMS.items():
+        seeds = [str(seed) for seed in SEEDS if (system, seed) not in have]
+        if len(seeds) == len(SEEDS):
+            gaps.append(title)
+        elif seeds:
+            gaps.append(f"{title} (seed {', '.join(seeds)})")
+    return f"Missing: {'; '.join(gaps)}.\n" if gaps else ""
+
+
+def _speed_tables(row: Row) -> str:
+    ours = "spacy_hetner"
+    head = (
+        f"Encoder `{row['encoder']}`, {row['texts']:,} short texts, {row['words']:,} words, "
+        f"{row['rounds']} rounds after {row['steps']} training steps; {row['hardware']}.\n"
+    )
+    bare_goals = {ours: BARE_GOAL}
+    predict = [
+        [
+            name,
+            f"{seconds:.3f}",
+            f"{row['ratio_to_bare'][name]:.2f}" + _goal(bare_goals.get(name)),
+            _ratio(row["ours_ratio_to"], name, PREDICT_GOALS) if name != ours else "",
+        ]
+        for name, seconds in row["cpu_s"].items()
+    ]
+    update = [
+        [
+            name,
+            f"{seconds:.3f}",
+            _ratio(row["update_ratio_to"], name, UPDATE_GOALS) if name != ours else "",
+        ]
+        for name, seconds in row["update_cpu_s"].items()
+    ]
+    tensors = row["largest_head_tensor_bytes"]
+    shortest = min(tensors, key=int)
+    memory = [
+        [f"{int(words):,}", f"{size:,}", f"{size / tensors[shortest]:.2f}"]
+        for words, size in tensors.items()
+    ]
+    return "\n".join(
+        [
+            head,
+            _table(["text to spans", "CPU s", "÷ bare encoder", f"{ours} ÷ it"], predict),
+            _table(["training step", "CPU s", f"{ours} ÷ it"], update),
+            _table(["words in one text", "largest tensor of the heads, bytes", "ratio"], memory),
+        ]
+    )
+
+
+def _ratio(ratios: Dict[str, float], name: str, goals: Dict[str, float]) -> str:
+    return f"{ratios[name]:.2f}{_goal(goals.get(name))}" if name in ratios else ""
+
+
+def _goal(goal: Optional[float]) -> str:
+    return "" if goal is None else f" (goal ≤ {goal:.2f})"
+
+
+def _look_up(row: Row, path: Sequence[str]) -> Optional[float]:
+    node: Any = row
+    for name in path:
+        if not isinstance(node, dict) or node.get(name) is None:
+            return None
+        node = node[name]
+    return float(node)
+
+
+def _with_deviation(summary: Optional[Summary]) -> str:
+    if summary is None:
+        return ""
+    sd = "" if summary.sd is None else f" ± {percent(summary.sd)}"
+    return f"**{percent(summary.mean)}**{sd}"
+
+
+def _show(summary: Optional[Summary], show: Callable[[float], str]) -> str:
+    return "" if summary is None else show(summary.mean)
+
+
+def _table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (header, rule, *cells))
+
+
+def main(results: Path = RESULTS, page: Path = PAGE) -> None:
+    """Write the page."""
+    page.write_text(make_page(results), encoding="utf8")
+    typer.echo(f"Wrote {page}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,314 @@
+"""The project: from raw corpus to installed wheel, and what it says when something is missing."""
+
+import hashlib
+import importlib
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+from xml.etree import ElementTree
+
+import pytest
+import spacy
+from spacy.tokens import Doc, Span
+from spacy.util import load_config
+from thinc.api import Config
+from weasel.util.config import load_project_config
+
+from spacy_hetner.about import __version__
+from spacy_hetner.corpora.records import Record
+from spacy_hetner.corpora.stores import write_parquet
+
+SCRIPTS = ("_util", "corpora", "fetch_data", "make_config", "demo", "show_entities")
+
+
+@pytest.fixture
+def scripts(repo_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dict[str, Any]]:
+    """The scripts as modules, by name; gone from Python's memory after the test."""
+    monkeypatch.syspath_prepend(str(repo_root / "scripts"))
+    for name in SCRIPTS:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield {name: importlib.import_module(name) for name in SCRIPTS}
+    for name in SCRIPTS:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def project(repo_root: Path, tmp_path: Path) -> Path:
+    """A copy of what the project needs of the checkout."""
+    for name in ("configs", "scripts", "assets"):
+        shutil.copytree(repo_root / name, tmp_path / "project" / name)
+    shutil.copy(repo_root / "project.yml", tmp_path / "project")
+    return tmp_path / "project"
+
+
+def run_offline(cwd: Path, *args: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python in a folder, without a connection."""
+    blocked = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy")}
+    return subprocess.run(
+        [sys.executable, *args],
+        cwd=cwd,
+        env={**os.environ, "HETNER_DATA": "", **blocked, **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf8",
+    )
+
+
+def run_project(project: Path, *args: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    return run_offline(project, "-m", "spacy", "project", "run", *args, **env)
+
+
+def plain(text: str) -> str:
+    """Console output as one line, without colours."""
+    return " ".join(re.sub(r"\x1b\[[\d;]*m", "", text).split())
+
+
+def test_every_step_has_inputs_and_outputs(project: Path) -> None:
+    config = load_project_config(project)
+    commands = {command["name"]: command for command in config["commands"]}
+    made: List[str] = []
+    for name in config["workflows"]["all"]:
+        command = commands[name]
+        assert command["deps"] and command["outputs"]
+        missing = [dep for dep in command["deps"] if not (project / dep).exists()]
+        assert all(any(dep.startswith(out) for out in made) for dep in missing), name
+        made += command["outputs"]
+    for command in commands.values():
+        assert command["deps"] and command["outputs"] and command["help"]
+        for script in re.findall(r"scripts/\w+\.py", " ".join(command["script"])):
+            assert (project / script).is_file()
+
+
+def test_variables_are_passed_on_to_the_workflows_for_other_corpora(project: Path) -> None:
+    config = load_project_config(project, overrides={"vars.data": "/a b", "vars.seed": 7})
+    commands = {command["name"]: command for command in config["commands"]}
+    for name in ("weibo", "resume", "demo-corpus"):
+        (script,) = commands[name]["script"]
+        assert '--vars.data "/a b"' in script
+        assert "--vars.seed 7" in script
+        # The outer step may not skip the inner ones, which know better what has changed.
+        assert commands[name]["no_skip"]
+
+
+def test_config_can_be_filled(repo_root: Path, tmp_path: Path) -> None:
+    configs = sorted((repo_root / "configs").glob("*.cfg"))
+    assert configs
+    for path in configs:
+        # As the file asks: the encoder has no default, since it is a folder of the user's.
+        base, filled = tmp_path / f"base_{path.name}", tmp_path / path.name
+        base.write_text(re.sub("encoder = null", 'encoder = "e"', path.read_text("utf8")), "utf8")
+        command = ["-m", "spacy", "init", "fill-config", str(base), str(filled)]
+        done = run_offline(tmp_path, *command)
+        assert done.returncode == 0, done.stdout
+        before = load_config(path, interpolate=False)
+        after = load_config(filled, interpolate=False)
+        assert after["nlp"]["pipeline"] == before["nlp"]["pipeline"]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "mirror", "code", "remedies"),
+    [
+        ("genia", "", "HE101", ["--vars.data FOLDER", "HETNER_DATA=FOLDER", "demo-corpus"]),
+        ("resume", "", "HE100", ["--vars.data FOLDER", "HETNER_DATA=FOLDER"]),
+        ("genia", "nowhere", "HE102", ["nowhere", "--vars.data FOLDER", "HETNER_DATA=FOLDER"]),
+        ("nope", "", "HE004", ["nope", "genia"]),
+    ],
+)
+def test_without_data_the_message_is_ours(
+    project: Path, corpus: str, mirror: str, code: str, remedies: List[str]
+) -> None:
+    done = run_offline(project, "scripts/fetch_data.py", corpus, "data", HETNER_DATA=mirror)
+    output = plain(done.stdout)
+    assert done.returncode != 0
+    assert code in output
+    assert all(remedy in output for remedy in remedies)
+    assert "Traceback" not in output
+    assert not (project / "data").exists()
+
+
+def test_without_data_no_further_step_runs(project: Path) -> None:
+    done = run_project(project, "all", ".", "--vars.data", "nowhere")
+    assert done.returncode != 0
+    assert "HE102" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert list((project / "encoders").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_one_step_from_corpus_to_wheel(project: Path, tmp_path: Path) -> None:
+    quick = ["demo-corpus", ".", "--vars.chinese_encoder", "tiny", "--vars.limit", "20"]
+    env = {"SPACY_CONFIG_OVERRIDES": "--training.max_steps 1"}
+    done = run_project(project, *quick, **env)
+    assert done.returncode == 0, done.stdout
+    model = project / "training" / "demo" / "model-best"
+    assert spacy.load(model).pipe_names[-1] == "resolver"
+    assert (project / "metrics" / "demo.json").is_file()
+    (wheel,) = (project / "packages" / "demo").glob("zh_hetner_demo-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith("METADATA"))
+        requirements = archive.read(metadata).decode()
+    assert "Requires-Dist: spacy_hetner" in requirements
+    assert "Requires-Dist: spacy-transformers" in requirements
+
+    again = run_project(project, *quick, **env)
+    assert again.returncode == 0
+    assert again.stdout.count("nothing changed") == 6
+
+    (project / "metrics" / "demo.json").unlink()
+    (project / "configs" / "broken.cfg").write_text("[nlp\n", encoding="utf8")
+    failed = run_project(project, *quick, "--vars.config", "broken", **env)
+    assert failed.returncode != 0
+    assert not (project / "metrics" / "demo.json").exists()
+
+    text = "The mayor of Porto & 北京大学 <https://example.org>"
+    for script, *args in (
+        ["show_entities.py", str(model), text],
+        ["render_entities.py", str(model), text, "--out", str(tmp_path / "entities.svg")],
+        ["render_entities.py", str(model), text, "--out", str(tmp_path / "entities.html")],
+    ):
+        shown = run_offline(tmp_path, str(project / "scripts" / script), *args)
+        assert shown.returncode == 0, shown.stdout
+    ElementTree.parse(tmp_path / "entities.svg")
+    assert "北" in (tmp_path / "entities.html").read_text(encoding="utf8")
+
+
+def test_every_file_is_pinned(scripts: Dict[str, Any]) -> None:
+    for corpus in scripts["corpora"].CORPORA.values():
+        for source in corpus.sources:
+            assert corpus.mirror or re.fullmatch(r"[0-9a-f]{64}", source.sha256)
+            assert source.url is None or re.search(r"/[0-9a-f]{40}/", source.url)
+
+
+@pytest.mark.parametrize("name", ["genia", "weibo", "resume", "demo"])
+def test_mirror_holds_the_pinned_files(
+    scripts: Dict[str, Any], data_dir: Path, tmp_path: Path, name: str
+) -> None:
+    files = scripts["fetch_data"].fetch_corpus(name, tmp_path, data_dir)
+    assert files and all(file.is_file() for file in files)
+
+
+@pytest.fixture
+def small_corpus(scripts: Dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A corpus 'small' of one file, whose public URL is a file of this machine."""
+    content = "宁O\n".encode() * 10
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "a.txt").write_bytes(content)
+    corpora = scripts["corpora"]
+    source = corpora.Source(
+        "small/a.txt", hashlib.sha256(content).hexdigest(), (tmp_path / "home" / "a.txt").as_uri()
+    )
+    split = corpora.Split("columns", [source])
+    monkeypatch.setitem(corpora.CORPORA, "small", corpora.Corpus("zh", {"train": split}))
+    return content
+
+
+def test_file_is_fetched_once(scripts: Dict[str, Any], small_corpus: bytes, tmp_path: Path) -> None:
+    fetch = scripts["fetch_data"].fetch_corpus
+    (file,) = fetch("small", tmp_path / "out")
+    assert file == tmp_path / "out" / "small" / "a.txt"
+    assert file.read_bytes() == small_corpus
+    (tmp_path / "home" / "a.txt").unlink()
+    assert fetch("small", tmp_path / "out") == [file]
+    file.write_bytes(b"changed")
+    with pytest.raises(ValueError, match="HE101"):
+        fetch("small", tmp_path / "out")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_file_comes_from_the_mirror(
+    scripts: Dict[str, Any], small_corpus: bytes, tmp_path: Path, packed: bool
+) -> None:
+    folder = tmp_path / "mirror" / "small"
+    folder.mkdir(parents=True)
+    name, data = ("a.txt.xz", lzma.compress(small_corpus)) if packed else ("a.txt", small_corpus)
+    (folder / name).write_bytes(data)
+    (file,) = scripts["fetch_data"].fetch_corpus("small", tmp_path / "out", tmp_path / "mirror")
+    assert file.read_bytes() == small_corpus
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code"),
+    [
+        ("a.txt", b"another file", "HE103"),
+        ("a.txt.xz", lzma.compress("宁O\n".encode() * 10)[:-9], "HE102"),
+        ("b.txt", b"", "HE102"),
+    ],
+)
+def test_damaged_mirror_leaves_nothing_behind(
+    scripts: Dict[str, Any], small_corpus: bytes, tmp_path: Path, name: str, data: bytes, code: str
+) -> None:
+    folder = tmp_path / "mirror" / "small"
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(data)
+    with pytest.raises(ValueError, match=code):
+        scripts["fetch_data"].fetch_corpus("small", tmp_path / "out", tmp_path / "mirror")
+    assert not (tmp_path / "out").exists()
+
+
+def test_demo_falls_back_to_the_corpus_that_comes_along(
+    scripts: Dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def out_of_reach(name: str, out: Path, mirror: object) -> None:
+        raise ValueError(f"[HE101] no {name} from {mirror}")
+
+    demo = scripts["demo"]
+    monkeypatch.setattr(demo, "fetch_corpus", out_of_reach)
+    monkeypatch.delenv("HETNER_DATA", raising=False)
+    assert demo.choose_corpus() == "demo"
+    assert "assets/demo, because the public URLs are out of reach" in plain(capsys.readouterr().out)
+    # A mirror that was named and does not do is the user's to put right.
+    monkeypatch.setenv("HETNER_DATA", "nowhere")
+    with pytest.raises(ValueError, match="nowhere"):
+        demo.choose_corpus()
+
+
+def test_schedule_is_as_long_as_the_training(
+    scripts: Dict[str, Any], repo_root: Path, tmp_path: Path, tiny_encoder: Path
+) -> None:
+    write_parquet((Record([str(i)], []) for i in range(33)), tmp_path / "train.parquet")
+    base = load_config(repo_root / "configs" / "locate_and_label.cfg", interpolate=False)
+    unchanged = base.copy()
+    base["training"]["batcher"]["size"] = unchanged["training"]["batcher"]["size"] = 16
+    filled: Config = scripts["make_config"].fill_config(
+        base,
+        scripts["corpora"].CORPORA["resume"],
+        tmp_path,
+        tiny_encoder,
+        4,
+        **{"system.seed": 5},
+    )
+    training = filled["training"]
+    assert (training["eval_frequency"], training["max_steps"], training["max_epochs"]) == (3, 12, 0)
+    assert training["optimizer"]["learn_rate"]["total_steps"] == 12
+    assert filled["system"]["seed"] == 5
+    assert filled["nlp"]["tokenizer"]["per_character"] is True
+    assert filled["components"]["span_proposer"]["lengths"][-1] == 20
+    assert filled["components"]["tok2vec"]["model"]["width"] == 32
+    assert base == unchanged
+
+
+def test_entities_are_printed_below_what_holds_them(scripts: Dict[str, Any]) -> None:
+    nlp = spacy.blank("en")
+    doc = Doc(nlp.vocab, words=["University", "of", "Porto", "and", "Ana"])
+    spans = [(2, 3, "GPE"), (4, 5, "PER"), (0, 3, "ORG")]
+    doc.spans["entities"] = [Span(doc, start, end, label=label) for start, end, label in spans]
+    doc.spans["entities"].attrs["scores"] = [0.5, 0.25, 1.0]
+    assert [line.split() for line in scripts["show_entities"].entity_lines(doc)] == [
+        ["1.00", "ORG", "University", "of", "Porto"],
+        ["0.50", "GPE", "Porto"],
+        ["0.25", "PER", "Ana"],
+    ]
+    lines = list(scripts["show_entities"].entity_lines(doc))
+    indents = [len(line[4:]) - len(line[4:].lstrip()) for line in lines]
+    assert indents[1] > indents[0] == indents[2]
+
+
+def test_changelog_has_this_version(repo_root: Path) -> None:
+    assert f"\n## {__version__} " in (repo_root / "CHANGELOG.md").read_text(encoding="utf8")
