@@ -132,12 +132,14 @@ def lower_threshold(nlp: Language) -> Optional[float]:
     Thresholds are applied to the scores afterwards, so that one prediction serves several. For
     Soft-NMS that is exact: a span below the threshold never decays one above it.
     """
-    for pipe, key in (("span_classifier", "min_score"), ("spancat", "threshold")):
-        if pipe in nlp.pipe_names:
-            cfg = nlp.get_pipe(pipe).cfg
-            configured, cfg[key] = cfg[key], 0.05
-            return configured
-    return None
+    if "span_classifier" in nlp.pipe_names:
+        settings, key = nlp.get_pipe("span_classifier").settings, "min_score"
+    elif "spancat" in nlp.pipe_names:
+        settings, key = nlp.get_pipe("spancat").cfg, "threshold"
+    else:
+        return None
+    configured, settings[key] = settings[key], 0.05
+    return configured
 
 
 def read_predicted(nlp: Language, path: Path) -> List[Example]:
@@ -186,6 +188,7 @@ def main(
     override: List[str] = typer.Option([], help="dotted.key=JSON, for ablations"),
     results: Path = RESULTS,
     tag: str = typer.Option("", help="Name of the ablation or screening, kept in the row"),
+    save: Optional[Path] = typer.Option(None, help="Folder for the trained pipeline"),
 ) -> None:
     """Train, score, write the row."""
     n_train = len(DocBin().from_disk(corpus / f"{data}_train.spacy"))
@@ -221,6 +224,8 @@ def main(
     cpu = time.process_time()
     nlp, _ = train(nlp, None, stdout=sys.stdout, stderr=sys.stderr)
     train_wall, train_cpu = time.perf_counter() - start, time.process_time() - cpu
+    if save is not None:
+        nlp.to_disk(save)
     configured = lower_threshold(nlp)
     start = time.perf_counter()
     dev = read_predicted(nlp, corpus / f"{data}_dev.spacy")

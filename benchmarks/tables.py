@@ -83,16 +83,18 @@ def whole(value: float) -> str:
     return f"{value:,.0f}"
 
 
-F_SCORE = ("scores", "spans_entities_f")
+# "best" is added by read_rows: the scores at the fitted threshold, for systems that have one.
+F_SCORE = ("best", "spans_entities_f")
 COLUMNS = (
-    Column("P", ("scores", "spans_entities_p"), percent),
-    Column("R", ("scores", "spans_entities_r"), percent),
-    Column("F 5-9", ("scores", "spans_entities_by_length", "5-9", "f"), percent),
-    Column("F 10+", ("scores", "spans_entities_by_length", "10+", "f"), percent),
-    Column("F depth 1", ("scores", "spans_entities_by_depth", "1", "f"), percent, depth=True),
-    Column("F depth 2", ("scores", "spans_entities_by_depth", "2", "f"), percent, depth=True),
-    Column("F depth 3", ("scores", "spans_entities_by_depth", "3", "f"), percent, depth=True),
-    Column("F unlabelled", ("scores", "spans_entities_unlabelled_f"), percent),
+    Column("P", ("best", "spans_entities_p"), percent),
+    Column("R", ("best", "spans_entities_r"), percent),
+    Column("F unfitted", ("scores", "spans_entities_f"), percent),
+    Column("F 5-9", ("best", "spans_entities_by_length", "5-9", "f"), percent),
+    Column("F 10+", ("best", "spans_entities_by_length", "10+", "f"), percent),
+    Column("F depth 1", ("best", "spans_entities_by_depth", "1", "f"), percent, depth=True),
+    Column("F depth 2", ("best", "spans_entities_by_depth", "2", "f"), percent, depth=True),
+    Column("F depth 3", ("best", "spans_entities_by_depth", "3", "f"), percent, depth=True),
+    Column("F unlabelled", ("best", "spans_entities_unlabelled_f"), percent),
     Column("candidate recall", ("scores", "candidates_recall"), percent),
     Column("candidates per gold", ("scores", "candidates_per_gold"), decimal),
     Column("train CPU s", ("train_cpu_s",), whole),
@@ -123,13 +125,14 @@ ACCURACY = """\
 
 Every system of a table has the same encoder, training sentences, batches, epochs and optimizer
 (its rate is named where it differs). Nothing is selected on the test part, which is scored once,
-after the last epoch. Scores are strict
-micro-averages in percent on character offsets: start, end and label must all be right. `F` is the
-mean over seeds, with the sample standard deviation; the other columns are means. `5-9` and `10+`
-count entities of so many tokens. Depth is 1 for what lies in no other entity, 2 for what lies in
-one, and so on: recall takes it among the gold entities, precision among the predicted ones.
-`candidates` are what a proposer offers to the classifier. CPU seconds are those of training, on a
-machine that did other things too: compare orders of magnitude.
+after the last epoch. Systems that give scores keep what lies above a threshold, fitted on the dev
+part of the same corpus for the best F; `F unfitted` is with the threshold of their config. Scores
+are strict micro-averages in percent on character offsets: start, end and label must all be right.
+`F` is the mean over seeds, with the sample standard deviation; the other columns are means. `5-9`
+and `10+` count entities of so many tokens. Depth is 1 for what lies in no other entity, 2 for what
+lies in one, and so on: recall takes it among the gold entities, precision among the predicted
+ones. `candidates` are what a proposer offers to the classifier. CPU seconds are those of training,
+on a machine that did other things too: compare orders of magnitude.
 """
 
 SPEED = """\
@@ -143,7 +146,8 @@ the machine. The bare encoder is the faster of two ways to batch it, without any
 
 def read_rows(folder: Path) -> List[Row]:
     """The JSON rows of a folder, in the order of their names; none if there is no folder."""
-    return [json.loads(path.read_text(encoding="utf8")) for path in sorted(folder.glob("*.json"))]
+    rows = [json.loads(path.read_text(encoding="utf8")) for path in sorted(folder.glob("*.json"))]
+    return [{**row, "best": row.get("fitted_scores") or row.get("scores")} for row in rows]
 
 
 class Summary(NamedTuple):

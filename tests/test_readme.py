@@ -10,9 +10,11 @@ from typing import Any, Dict, List
 
 import pytest
 import spacy
+from spacy.cli._util import app as spacy_app
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 from transformers import BertConfig, BertModel
+from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf8")
@@ -110,24 +112,29 @@ def test_candidates_of_another_component(
     assert nlp.get_pipe("hetner_span_classifier").labels == ("GPE", "PER", "TITLE")
 
 
-def test_training_commands(tiny_encoder: Path, tmp_path: Path) -> None:
+def test_training_commands(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Convert, train, evaluate and package, with two steps of a tiny encoder."""
     (block,) = (block for block in blocks("sh") if "hetner evaluate" in block)
     for folder in ("assets", "configs", "scripts"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     shutil.copytree(tiny_encoder, tmp_path / ENCODER)
-    build, *rest = block.strip().splitlines()
+    monkeypatch.chdir(tmp_path)
+    build, *lines, package = block.strip().splitlines()
     assert build.endswith(f"encoder build minilm-l6-en {ENCODER}")
-    for line in rest:
-        words = shlex.split(line)
-        assert words[0] == "python"
-        if "train" in words:
+    assert "hetner" in spacy.registry.cli.get_all()  # which adds our commands, as spaCy does
+    for line in lines:
+        python, option, module, *words = shlex.split(line)
+        assert (python, option, module) == ("python", "-m", "spacy")
+        if words[0] == "train":
             words += ["--components.tok2vec.model.width", "32", "--training.max_steps", "2"]
             words += ["--training.eval_frequency", "2"]
-        done = subprocess.run(
-            [sys.executable, *words[1:]], cwd=tmp_path, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        result = CliRunner().invoke(spacy_app, words)
+        assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
     assert (tmp_path / "metrics.json").exists()
+    python, *words = shlex.split(package)
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    assert python == "python" and done.returncode == 0, done.stdout + done.stderr
     (wheel,) = (tmp_path / "packages").glob("*.whl")
     assert wheel.name == "en_mine-0.1.0-py3-none-any.whl"

@@ -52,9 +52,10 @@ ROW: Dict[str, Any] = {
 
 
 def make_row(f: float = 0.7, **settings: Any) -> Dict[str, Any]:
+    """A row as it is read, of a system without a threshold."""
     row = copy.deepcopy(ROW) | settings
     row["scores"]["spans_entities_f"] = f
-    return row
+    return {**row, "best": row["scores"]}
 
 
 def cells_of(text: str) -> List[Dict[str, str]]:
@@ -82,6 +83,19 @@ def test_mean_and_sample_deviation_over_seeds(tables: ModuleType) -> None:
     assert (line["F depth 1"], line["F depth 2"]) == ("80.0", "60.0")
     assert (line["candidate recall"], line["candidates per gold"]) == ("90.0", "12.2")
     assert line["train CPU s"] == "1,234"
+
+
+def test_scores_at_the_fitted_threshold_count(tables: ModuleType, tmp_path: Path) -> None:
+    fitted = {**ROW["scores"], "spans_entities_f": 0.8, "spans_entities_p": 0.9}
+    del fitted["candidates_recall"]
+    row = {**ROW, "fitted_scores": fitted, "fitted_threshold": 0.3}
+    tagger = {**ROW, "fitted_scores": None, "system": "token_tagger"}
+    for name, content in (("a", row), ("b", tagger)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf8")
+    ours, theirs = cells_of(tables.accuracy_section(tables.read_rows(tmp_path)))
+    assert (ours["F"], ours["P"], ours["F unfitted"]) == ("**80.0**", "90.0", "70.0")
+    assert ours["candidate recall"] == "90.0"
+    assert (theirs["F"], theirs["P"], theirs["F unfitted"]) == ("**70.0**", "50.0", "70.0")
 
 
 def test_one_seed_has_no_deviation(tables: ModuleType) -> None:

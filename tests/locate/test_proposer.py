@@ -253,6 +253,9 @@ def test_training_seeds_stay_in_their_sentences():
     spans = take_over(doc).spans
     assert len(spans) > 20
     assert not ((spans[:, 0] < 5) & (spans[:, 1] > 5)).any()
+    set_offsets(proposer, -99.0, 99.0)
+    proposer.update([Example(doc, gold)])
+    assert set(map(tuple, take_over(doc).spans.tolist())) == {(0, 5), (5, 12)}
 
 
 def test_a_batch_equals_its_docs_one_by_one():
