@@ -28,7 +28,7 @@ demo:
 test:
 	$(PYTHON) -m venv --clear "$(TEST)"
 	rm -rf build
-	"$(TEST)/bin/python" $(PIP) build setuptools wheel
+	"$(TEST)/bin/python" $(PIP) build 'setuptools>=77' wheel
 	"$(TEST)/bin/python" -m build --no-isolation --outdir "$(TEST)/dist" . > "$(TEST)/build.log" 2>&1 \
 		|| { cat "$(TEST)/build.log"; exit 1; }
 	"$(TEST)/bin/python" $(PIP) "$$(ls "$(TEST)"/dist/*.whl)[dev]"

@@ -38,7 +38,9 @@ def make_doc(
     spaces: Optional[List[bool]] = None,
 ) -> Doc:
     """A doc of words, with a group of labelled spans where any are given."""
-    starts = None if sentence_starts is None else [i in sentence_starts for i in range(len(words))]
+    starts: Any = None
+    if sentence_starts is not None:
+        starts = [i in sentence_starts for i in range(len(words))]
     doc = Doc(nlp.vocab, words=list(words), spaces=spaces, sent_starts=starts)
     if spans is not None:
         doc.spans[key] = [Span(doc, start, end, label=label) for start, end, label in spans]

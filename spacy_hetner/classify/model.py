@@ -44,10 +44,9 @@ def set_n_labels(model: Model, n_labels: int, *, keep_weights: bool = False) -> 
     settings: Dict[str, Any] = {**present.settings, "n_labels": n_labels}
     resized = SpanClassifier(**settings)
     if keep_weights:
-        old, new = present.state_dict(), resized.state_dict()
-        for name, values in old.items():
-            new[name][: len(values)] = values
-        resized.load_state_dict(new)
+        weights = resized.state_dict()  # shared with the module
+        for name, values in present.state_dict().items():
+            weights[name][: len(values)] = values
     # A new node, since optimizers keep state by node and parameter, in the sizes they had.
     model.replace_node(head, _head(resized))
 
