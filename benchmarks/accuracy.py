@@ -1,7 +1,8 @@
 """Train one system on one data set with one seed, score it on the test set, keep one JSON row.
 
+    python -m spacy project run convert . --vars.corpus genia
     python benchmarks/accuracy.py genia locate_and_label --encoder encoders/minilm-l6-en \
-        --corpus corpus --seed 0
+        --corpus corpus --train-sentences 3000 --epochs 3 --learn-rate 3e-4 --precision bf16
 
 Systems are the files in benchmarks/systems/; all share the encoder component, the data, the batches
 and the optimizer of configs/locate_and_label.cfg. A row that exists is not computed again.
@@ -16,19 +17,23 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional
+from tempfile import TemporaryDirectory
+from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
 
+import numpy
 import spacy
 import torch
 import typer
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
-from spacy.util import filter_spans, fix_random_seed, load_config
+from spacy.util import filter_spans, fix_random_seed, load_config, set_dot_to_object
 from thinc.api import Config
 
+from spacy_hetner.corpora.convert import draw
+from spacy_hetner.corpora.stores import read_parquet, write_parquet
 from spacy_hetner.evaluation.scorers import make_candidates_scorer, make_entity_spans_scorer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,7 +85,12 @@ def create_bio_corpus(corpus: Any) -> Any:
 
 
 def build_config(
-    data: str, system: str, encoder: Path, corpus: Path, settings: Dict[str, Any]
+    data: str,
+    system: str,
+    encoder: Path,
+    corpus: Path,
+    train_path: Path,
+    settings: Dict[str, Any],
 ) -> Config:
     """The package's training config with the system's components in place of its own."""
     config = load_config(ROOT / "configs" / "locate_and_label.cfg", interpolate=False)
@@ -103,8 +113,8 @@ def build_config(
     config["nlp"]["lang"] = DATA[data]["lang"]
     config["paths"] = {
         "encoder": str(encoder),
-        "train": str(corpus / f"{data}_train.spacy"),
-        "dev": str(corpus / f"{data}_dev.spacy"),
+        "train": str(train_path),
+        "dev": str(corpus / data / "dev.parquet"),
     }
     # Nothing is selected on dev while training; the console shows a few sentences' score.
     config["corpora"]["dev"]["limit"] = 50
@@ -169,16 +179,32 @@ def score_above(examples: List[Example], threshold: Optional[float]) -> Dict[str
 
 
 def fit_threshold(examples: List[Example]) -> float:
-    """The threshold of best strict F."""
-    grid = [round(0.05 * step, 2) for step in range(1, 20)]
-    return max(grid, key=lambda t: score_above(examples, t)["spans_entities_f"])
+    """The threshold of best strict F, the lowest of several."""
+    keys: List[Tuple[int, int, int, str]] = []
+    scores: List[float] = []
+    gold: Set[Tuple[int, int, int, str]] = set()
+    for i, example in enumerate(examples):
+        group = example.predicted.spans["entities"]
+        keys.extend((i, span.start_char, span.end_char, span.label_) for span in group)
+        scores.extend(group.attrs["scores"])
+        entities = example.reference.spans.get("entities", [])
+        gold.update((i, span.start_char, span.end_char, span.label_) for span in entities)
+    right = numpy.array([key in gold for key in keys], dtype=bool)
+    score = numpy.array(scores)
+
+    def f_above(threshold: float) -> float:
+        kept = score > threshold
+        return 2 * (kept & right).sum() / max(kept.sum() + len(gold), 1)
+
+    return max((round(0.05 * step, 2) for step in range(1, 20)), key=f_above)
 
 
 def main(
     data: str,
     system: str,
     encoder: Path = typer.Option(..., exists=True),
-    corpus: Path = typer.Option(..., exists=True, help="Folder of NAME_{train,dev,test}.spacy"),
+    corpus: Path = typer.Option(..., exists=True, help="Folder of NAME/{train,dev,test}.parquet"),
+    train_sentences: int = typer.Option(0, help="Draw so many, the same for all seeds; 0: all"),
     seed: int = 0,
     epochs: int = 5,
     learn_rate: float = 2e-4,
@@ -191,7 +217,10 @@ def main(
     save: Optional[Path] = typer.Option(None, help="Folder for the trained pipeline"),
 ) -> None:
     """Train, score, write the row."""
-    n_train = len(DocBin().from_disk(corpus / f"{data}_train.spacy"))
+    train_records = list(read_parquet(corpus / data / "train.parquet"))
+    if train_sentences:
+        train_records = list(draw(train_records, train_sentences, seed=0))
+    n_train = len(train_records)
     settings = {
         "seed": seed,
         "epochs": epochs,
@@ -210,26 +239,25 @@ def main(
     if row_path.exists():
         typer.echo(f"have {row_path.name}")
         return
-    config = build_config(data, system, encoder, corpus, settings)
-    for item in override:
-        name, _, value = item.partition("=")
-        *sections, last = name.split(".")
-        node = config
-        for section in sections:
-            node = node[section]
-        node[last] = json.loads(value)
-    fix_random_seed(seed)
-    nlp = init_nlp(config)
-    start = time.perf_counter()
-    cpu = time.process_time()
-    nlp, _ = train(nlp, None, stdout=sys.stdout, stderr=sys.stderr)
-    train_wall, train_cpu = time.perf_counter() - start, time.process_time() - cpu
+    with TemporaryDirectory() as folder:
+        train_path = Path(folder) / "train.parquet"
+        write_parquet(train_records, train_path)
+        config = build_config(data, system, encoder, corpus, train_path, settings)
+        for item in override:
+            name, _, value = item.partition("=")
+            set_dot_to_object(config, name, json.loads(value))
+        fix_random_seed(seed)
+        nlp = init_nlp(config)
+        start = time.perf_counter()
+        cpu = time.process_time()
+        nlp, _ = train(nlp, None, stdout=sys.stdout, stderr=sys.stderr)
+        train_wall, train_cpu = time.perf_counter() - start, time.process_time() - cpu
     if save is not None:
         nlp.to_disk(save)
     configured = lower_threshold(nlp)
     start = time.perf_counter()
-    dev = read_predicted(nlp, corpus / f"{data}_dev.spacy")
-    test = read_predicted(nlp, corpus / f"{data}_{split}.spacy")
+    dev = read_predicted(nlp, corpus / data / "dev.parquet")
+    test = dev if split == "dev" else read_predicted(nlp, corpus / data / f"{split}.parquet")
     predict_wall = time.perf_counter() - start
     scores = score_above(test, configured)
     if "candidates" in test[0].predicted.spans:

@@ -5,7 +5,7 @@ from typing import Any, Callable, List, Optional, Tuple, cast
 
 import numpy
 from spacy.tokens import Doc
-from thinc.api import ArgsKwargs, Model, torch2xp, xp2torch
+from thinc.api import ArgsKwargs, Model, chain, torch2xp, xp2torch
 from thinc.layers import PyTorchWrapper_v3
 from thinc.types import Floats2d
 
@@ -14,6 +14,7 @@ from ..torch_bridge import deserialize_module, serialize_module
 from ..validation import check_range
 from .features import FeatureEncoder, TokenFeatures
 from .spacy_adapter import transformer_listener
+from .standardize import standardize
 
 
 def build_token_representation(
@@ -21,6 +22,7 @@ def build_token_representation(
     *,
     encoder: Optional[Model[List[Doc], List[Floats2d]]] = None,
     encoder_width: Optional[int] = None,
+    standardized: bool = True,
     vector_width: int = 0,
     pos_width: int = 0,
     char_width: int = 0,
@@ -35,6 +37,7 @@ def build_token_representation(
     encoder (Model[List[Doc], List[Floats2d]]): By default a listener to the pipeline's
         transformer; any tok2vec model will do.
     encoder_width (int): Width of the encoder's vectors; by default the same as width.
+    standardized (bool): Bring the encoder's vectors to a common scale, see ``standardize``.
     vector_width (int): Width of the pipeline's static word vectors, 0 to leave them out. They are
         not trained.
     pos_width (int): Width of part-of-speech embeddings (``token.pos``), 0 for none.
@@ -62,7 +65,8 @@ def build_token_representation(
         check_range(name, value, low, high)
     if lstm_layers and width % 2:
         raise ValueError(Errors.HE036.format(value=width))
-    layers: List[Model] = [encoder or transformer_listener()]
+    encoder = encoder or transformer_listener()
+    layers: List[Model] = [chain(encoder, standardize()) if standardized else encoder]
     if vector_width or pos_width or char_width or lstm_layers or encoder_width != width:
         module = FeatureEncoder(
             encoder_width=encoder_width,

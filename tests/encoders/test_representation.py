@@ -8,7 +8,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from thinc.api import Model, fix_random_seed
+from thinc.api import Adam, Model, fix_random_seed
 
 from spacy_hetner.encoders.features import FeatureEncoder
 from spacy_hetner.encoders.representation import build_token_representation
@@ -217,3 +217,28 @@ def test_a_width_that_is_not_the_word_vectors_is_an_error(
 def test_bad_settings_are_errors(settings: Dict[str, Any], code: str) -> None:
     with pytest.raises(ValueError, match=rf"\[{code}\]"):
         build_token_representation(**settings)
+
+
+@pytest.mark.parametrize("standardized", [True, False])
+def test_vectors_are_standardized_by_the_first_batch(
+    make_pipeline, tagged_examples, tmp_path, standardized
+):
+    fix_random_seed(0)
+    nlp = make_pipeline(tagger=True, representation={"standardized": standardized})
+    examples = tagged_examples(nlp, ["the old mayor of Oslo met 3 friends", "near a lake"])
+    nlp.initialize(lambda: examples)
+    texts = [example.text for example in examples]
+    before = numpy.concatenate(vectors_of(nlp, docs_of(nlp, texts)))
+    nlp.update(examples, sgd=Adam(0.0))
+    after = numpy.concatenate(vectors_of(nlp, docs_of(nlp, texts)))
+    expected = before
+    if standardized:  # by what the update saw, under the encoder's dropout
+        (layer,) = [n for n in nlp.get_pipe("tok2vec").model.walk() if n.has_param("spread")]
+        expected = (before - layer.get_param("mean")) / layer.get_param("spread")
+        assert abs(after.mean(axis=0)).max() < 0.5 * abs(before.mean(axis=0)).max()
+    numpy.testing.assert_allclose(after, expected, rtol=1e-5)
+    nlp.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    numpy.testing.assert_array_equal(
+        numpy.concatenate(vectors_of(loaded, docs_of(loaded, texts))), after
+    )

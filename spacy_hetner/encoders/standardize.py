@@ -1,0 +1,47 @@
+"""A layer that brings token vectors to zero mean and unit spread, whatever the encoder's scale."""
+
+from typing import Callable, List, Tuple
+
+from thinc.api import Model
+from thinc.types import Floats2d
+
+MIN_SPREAD = 1e-6
+
+
+def standardize() -> Model[List[Floats2d], List[Floats2d]]:
+    """Subtract the mean token vector and divide by the spread around it.
+
+    The vectors of sentence encoders share a large common part: in multilingual E5 it is nearly
+    twice as long as what tells two tokens apart, and that is a tenth of unit scale, so that a fresh
+    head learns almost nothing for hundreds of steps. Mean and spread are those of the first batch
+    that is trained on (data-dependent initialization: Salimans and Kingma, 2016); from then on they
+    are constants, saved with the model. Before that the vectors pass unchanged.
+
+    Shape: a list of (n_tokens, width), in and out.
+    """
+    return Model("hetner-standardize", forward, params={"mean": None, "spread": None})
+
+
+def forward(
+    model: Model, vectors: List[Floats2d], is_train: bool
+) -> Tuple[List[Floats2d], Callable[[List[Floats2d]], List[Floats2d]]]:
+    """One array a doc; see ``standardize``."""
+    if is_train and not model.has_param("mean"):
+        _fit(model, vectors)
+    if not model.has_param("mean"):
+        return vectors, lambda d_vectors: d_vectors
+    mean, spread = model.get_param("mean"), model.get_param("spread")
+    return (
+        [(doc - mean) / spread if len(doc) else doc for doc in vectors],
+        lambda d_vectors: [doc / spread for doc in d_vectors],
+    )
+
+
+def _fit(model: Model, vectors: List[Floats2d]) -> None:
+    """Take mean (width,) and spread (1,) from a batch; of fewer than two tokens there is none."""
+    rows = model.ops.xp.concatenate([doc for doc in vectors if len(doc)])
+    mean = rows.mean(axis=0)
+    spread = (rows - mean).std().reshape(1)
+    if len(rows) > 1 and spread > MIN_SPREAD:
+        model.set_param("mean", mean)
+        model.set_param("spread", spread)
