@@ -9,7 +9,7 @@ VENV_DIR ?= .
 TEXT ?=
 
 DEMO := $(abspath $(VENV_DIR))/.venv-demo
-USER := $(abspath $(VENV_DIR))/.venv-demo-user
+USER_ENV := $(abspath $(VENV_DIR))/.venv-demo-user
 TEST := $(abspath $(VENV_DIR))/.venv-test
 PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -21,7 +21,7 @@ demo:
 	$(PYTHON) -m venv --clear "$(DEMO)"
 	rm -rf build
 	"$(DEMO)/bin/python" $(PIP) ".[demo]"
-	"$(DEMO)/bin/python" scripts/demo.py --user-env "$(USER)" --text "$$TEXT"
+	"$(DEMO)/bin/python" scripts/demo.py --user-env "$(USER_ENV)" --text "$$TEXT"
 
 # The wheel is made from the sdist, and the tests see the wheel and not this folder: pytest's own
 # command, unlike python -m pytest, does not put the current folder on the path.

@@ -29,7 +29,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
-from spacy.util import filter_spans, fix_random_seed, load_config, set_dot_to_object
+from spacy.util import filter_spans, fix_random_seed, load_config
 from thinc.api import Config
 
 from spacy_hetner.corpora.convert import draw
@@ -37,14 +37,11 @@ from spacy_hetner.corpora.stores import read_parquet, write_parquet
 from spacy_hetner.evaluation.scorers import make_candidates_scorer, make_entity_spans_scorer
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
+sys.path.append(str(ROOT / "scripts"))
+from corpora import get_corpus  # noqa: E402
+from make_config import fill_in  # noqa: E402
 
-# What differs between data sets: language, longest seed, and the paper's decoding parameters.
-DATA: Dict[str, Dict[str, Any]] = {
-    "genia": {"lang": "en", "lengths": list(range(1, 11)), "nms": (0.7, 0.9, 0.45)},
-    "weibo": {"lang": "zh", "lengths": list(range(1, 11)), "nms": (0.6, 0.9, 0.5)},
-    "resume": {"lang": "zh", "lengths": [*range(1, 12), 13, 15, 17, 20], "nms": (0.6, 0.9, 0.5)},
-}
+RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
 
 
 @Language.component("benchmark_bio_decoder", requires=["token.tag"], assigns=["doc.spans"])
@@ -93,7 +90,10 @@ def build_config(
     settings: Dict[str, Any],
 ) -> Config:
     """The package's training config with the system's components in place of its own."""
+    chosen = get_corpus(data)
     config = load_config(ROOT / "configs" / "locate_and_label.cfg", interpolate=False)
+    fill_in(config, {"nlp.lang": chosen.lang, **chosen.settings})
+    lengths = config["components"]["span_proposer"]["lengths"]
     own = Config().from_disk(ROOT / "benchmarks" / "systems" / f"{system}.cfg", interpolate=False)
     if "components" in own:
         config["components"] = {
@@ -103,31 +103,23 @@ def build_config(
         config["nlp"]["pipeline"] = own["nlp"]["pipeline"]
         config["training"].update(own.get("training", {}))
         config["training"]["score_weights"] = {"spans_entities_f": 1.0}
-    else:
-        k, u, delta = DATA[data]["nms"]
-        config["components"]["span_proposer"]["lengths"] = DATA[data]["lengths"]
-        config["components"]["span_classifier"].update(nms_iou=k, nms_decay=u, min_score=delta)
     if system == "spancat_ngram":
-        suggester = config["components"]["spancat"]["suggester"]
-        suggester["max_size"] = max(DATA[data]["lengths"])
-    config["nlp"]["lang"] = DATA[data]["lang"]
+        config["components"]["spancat"]["suggester"]["max_size"] = max(lengths)
     config["paths"] = {
         "encoder": str(encoder),
         "train": str(train_path),
         "dev": str(corpus / data / "dev.parquet"),
     }
-    # Nothing is selected on dev while training; the console shows a few sentences' score.
+    # Nothing is selected on dev while training: spaCy scores a few sentences before the first step.
     config["corpora"]["dev"]["limit"] = 50
     if system == "token_tagger":
         for name, reader in list(config["corpora"].items()):
             config["corpora"][name] = {"@readers": "benchmark.BioTags.v1", "corpus": reader}
-    config["components"]["transformer"]["model"].update(
-        precision=settings["precision"], by_token=DATA[data]["lang"] == "zh"
-    )
+    config["components"]["transformer"]["model"]["precision"] = settings["precision"]
     config["system"]["seed"] = settings["seed"]
     training = config["training"]
     training["max_epochs"] = settings["epochs"]
-    training["eval_frequency"] = 10**6  # score once, after the last epoch
+    training["eval_frequency"] = 10**6
     training["batcher"]["size"] = settings["batch_size"]
     steps = settings["steps"]
     training["optimizer"]["learn_rate"].update(
@@ -243,9 +235,8 @@ def main(
         train_path = Path(folder) / "train.parquet"
         write_parquet(train_records, train_path)
         config = build_config(data, system, encoder, corpus, train_path, settings)
-        for item in override:
-            name, _, value = item.partition("=")
-            set_dot_to_object(config, name, json.loads(value))
+        pairs = (item.partition("=") for item in override)
+        fill_in(config, {name: json.loads(value) for name, _, value in pairs})
         fix_random_seed(seed)
         nlp = init_nlp(config)
         start = time.perf_counter()

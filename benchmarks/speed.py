@@ -145,7 +145,7 @@ def timed(run: Callable[[], Any]) -> float:
 
 
 def head_memory(nlp: Language, words: List[int]) -> Dict[int, int]:
-    """Bytes of all torch tensors alive at once, at most, while the heads read a text."""
+    """Bytes of the largest tensor that the heads make of a text of so many words."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Largest(TorchDispatchMode):

@@ -60,13 +60,18 @@ def fill_config(
         **settings,
     }
     filled = config.copy()
+    fill_in(filled, values)
+    return filled
+
+
+def fill_in(config: Config, values: Dict[str, Any]) -> None:
+    """Set values by their dotted names, in sections that are made where they are missing."""
     for name, value in values.items():
         *sections, last = name.split(".")
-        node: Any = filled
+        node: Any = config
         for section in sections:
             node = node.setdefault(section, {})
         node[last] = value
-    return filled
 
 
 def main(

@@ -41,6 +41,15 @@ class Errors(metaclass=_WithCode):
         "vector_width is {width}, but the pipeline's word vectors have width {known}. Give the "
         "pipeline vectors of that width (initialize.vectors), or set vector_width = 0."
     )
+    HE009 = (
+        "The component '{name}' has no candidates to train on: no proposer handed any over, and "
+        "the doc {text!r}... has no span group '{key}'. Name the component that writes it in "
+        "training.annotating_components (annotates=[...] of nlp.update), or set candidates_key."
+    )
+    HE010 = (
+        "The component '{name}' has nothing to learn from: no reference doc has a span in the "
+        "group '{key}'. Set spans_key to the group that holds the annotation."
+    )
     # 020-039: encoders
     HE020 = (
         "There is no encoder folder {path}. Give a local folder in Hugging Face layout, or build "
@@ -188,6 +197,10 @@ class Errors(metaclass=_WithCode):
         "No sentence in {inputs}: nothing was written. Are these the right files for the format "
         "'{format}'?"
     )
+    HE084 = (
+        "The doc {text!r}... has the span groups [{groups}], but none named '{key}'. Set spans_key "
+        "to the group that holds the entities, or give the doc that group, empty if need be."
+    )
     # 090-099: resolving and evaluation
     HE090 = (
         "The span group '{key}' holds {spans} spans but its attrs['scores'] has {scores} values. "
@@ -235,19 +248,28 @@ class Errors(metaclass=_WithCode):
         "Cannot build a wheel from {model}: {reason}. The packages build, setuptools and wheel "
         "are needed: pip install 'spacy_hetner[demo]'."
     )
+    HE105 = (
+        "The step ended without an error, but did not write {paths}. Look at its output above, and "
+        "at the disk."
+    )
 
 
 class Warnings(metaclass=_WithCode):
     # 001-019: spans
     HW001 = (
-        "{lost} of {total} gold spans in '{key}' cannot be expressed in the tokens of the "
-        "predicted docs and are left out of training. Use a tokenizer that splits at their "
-        "boundaries, or train on gold tokens."
+        "{lost} of {total} gold spans in '{key}' are left out of training: they have no label, no "
+        "token, or boundaries inside tokens of the predicted docs. Use a tokenizer that splits at "
+        "their boundaries, or train on gold tokens."
     )
     HW002 = (
         "{n} gold spans of the doc {text!r}... cross a sentence boundary, and '{name}' proposes "
         "within sentences: they are not learned. Set sentence boundaries differently, or none, in "
         "the training docs. Other docs may have such spans too; this is said once."
+    )
+    HW003 = (
+        "The pipeline sets sentence boundaries ({setter}), but the docs that '{name}' trains on "
+        "have none: it learns from whole docs and will predict within sentences. Name {setter} in "
+        "training.annotating_components (annotates=[...] of nlp.update)."
     )
     # 020-039: encoders
     HW034 = (

@@ -12,6 +12,13 @@ def check_range(name: str, value: float, low: float, high: float) -> float:
     return float(value)
 
 
+def check_count(name: str, value: int, low: int) -> int:
+    """RETURNS: the value; RAISES (ValueError): HE078 for no whole number, or one below low."""
+    if int(value) != value or value < low:
+        raise ValueError(Errors.HE078.format(name=name, low=low, value=value))
+    return int(value)
+
+
 def check_choice(name: str, value: str, choices: Sequence[str]) -> str:
     """RETURNS: the value; RAISES (ValueError): HE004 where it is none of the choices."""
     if value not in choices:

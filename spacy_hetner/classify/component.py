@@ -16,7 +16,7 @@ from ..labels.gold import aligned_gold, initialization_gold
 from ..spans.assign import assign_labels, pair_candidates, soft_weights
 from ..spans.batch import concatenate_spans
 from ..spans.groups import group_spans, make_span_group
-from ..spans.handover import take_over
+from ..spans.handover import handed_over
 from ..spans.soft_nms import best_per_span, soft_nms
 from ..torch_bridge import loss_and_gradients
 from ..types import PairedSpans, ScoredSpans
@@ -124,7 +124,7 @@ class SpanClassifier(TrainablePipe):
 
     match_iou: least IoU of a candidate and its gold span to get its label (alpha 2).
     add_gold, negative_ratio: for candidates of other proposers: train on the gold spans too, and
-        on at most so many negatives for each positive (None: all).
+        on at most so many negatives for each positive, and for a doc without (None: all).
     eta: exponent of the soft weights, 0 for hard examples. gamma: > 0 for a focal loss.
     loss_weight: weight of the loss.
     use_soft_nms: off for ablation. nms_iou (k), nms_decay (u): IoU from which a better span decays
@@ -175,7 +175,7 @@ class SpanClassifier(TrainablePipe):
             else check_range("negative_ratio", negative_ratio, 0, unbounded),
             "eta": check_range("eta", eta, 0, unbounded),
             "gamma": check_range("gamma", gamma, 0, unbounded),
-            "loss_weight": float(loss_weight),
+            "loss_weight": check_range("loss_weight", loss_weight, 0, unbounded),
             "use_soft_nms": use_soft_nms,
             # An IoU above 1 is never reached: it turns the decay off.
             "nms_iou": check_range("nms_iou", nms_iou, 0, 2),
@@ -183,6 +183,7 @@ class SpanClassifier(TrainablePipe):
             "min_score": check_range("min_score", min_score, 0, 1),
             "same_label_only": same_label_only,
         }
+        self.seed = seed
         self.rng = numpy.random.default_rng(seed)
 
     @property
@@ -234,7 +235,10 @@ class SpanClassifier(TrainablePipe):
         sgd: Optional[Optimizer] = None,
         losses: Optional[Dict[str, float]] = None,
     ) -> Dict[str, float]:
-        """Train on the candidates handed over by the proposer, or found on the docs."""
+        """Train on the candidates handed over by the proposer, or found on the docs.
+
+        RAISES (ValueError): HE009 where there are neither.
+        """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
@@ -283,6 +287,16 @@ class SpanClassifier(TrainablePipe):
         value, (d_logits,) = loss_and_gradients(loss, logits)
         return value, d_logits
 
+    def score(self, examples: Iterable[Example], **settings: Any) -> Dict[str, Any]:
+        """Scores by the configured scorer, which is told this component's groups."""
+        if self.scorer is None:
+            return {}
+        keys = {
+            "entities_key": self.settings["spans_key"],
+            "candidates_key": self.settings["candidates_key"],
+        }
+        return self.scorer(examples, **{**settings, **keys})
+
     def initialize(
         self,
         get_examples: Callable[[], Iterable[Example]],
@@ -303,6 +317,7 @@ class SpanClassifier(TrainablePipe):
         for label in self.labels:
             self.vocab.strings.add(label)
         set_n_labels(self.model, len(self.labels))
+        self.rng = numpy.random.default_rng(self.seed)
         self.model.initialize(X=sample.docs)
 
     def _decode(self, spans: numpy.ndarray, probabilities: numpy.ndarray) -> ScoredSpans:
@@ -331,11 +346,15 @@ class SpanClassifier(TrainablePipe):
         return ScoredSpans(spans[found], names, scores.astype("float32"))
 
     def _training_candidates(self, example: Example) -> PairedSpans:
-        handed = take_over(example.predicted)
+        """Candidates of an example; RAISES (ValueError): HE009 where nobody proposed any."""
+        doc, key = example.predicted, self.settings["candidates_key"]
+        handed = handed_over(doc)
         if handed is not None:
             return handed
+        if len(doc) and key not in doc.spans:
+            raise ValueError(Errors.HE009.format(name=self.name, text=doc.text[:40], key=key))
         gold = aligned_gold(example, self.settings["spans_key"]).gold
-        candidates = group_spans(example.predicted, self.settings["candidates_key"])
+        candidates = group_spans(doc, key)
         if self.settings["add_gold"]:
             candidates = numpy.unique(numpy.concatenate((candidates, gold.spans)), axis=0)
         return self._sample(pair_candidates(candidates, gold))
@@ -346,7 +365,7 @@ class SpanClassifier(TrainablePipe):
             return paired
         targets = assign_labels(paired, self.settings["match_iou"])
         negative = numpy.array([label == "" for label in targets.labels], dtype=bool)
-        wanted = int(self.settings["negative_ratio"] * (~negative).sum()) + 1
+        wanted = int(self.settings["negative_ratio"] * max((~negative).sum(), 1))
         surplus = negative.sum() - wanted
         if surplus > 0:
             dropped = self.rng.choice(numpy.flatnonzero(negative), size=surplus, replace=False)

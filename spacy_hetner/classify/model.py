@@ -8,6 +8,7 @@ from thinc.layers import PyTorchWrapper_v3
 from thinc.types import Floats2d
 
 from ..spans.batch import convert_span_inputs, span_model, token_width
+from ..spans.head import check_head
 from ..torch_bridge import deserialize_module, serialize_module
 from .module import SpanClassifier
 
@@ -27,9 +28,11 @@ def build_span_classifier_model(
     width (int): Width of the token vectors, where tok2vec does not say it.
     RETURNS (Model): From (docs, spans, bounds) to logits (n_spans, n_labels + 1), none at 0. The
         number of labels is set by ``set_n_labels`` when the component knows them.
+    RAISES (ValueError): HE002, HE005, HE006, HE078 for settings that make no sense.
     """
     width = token_width(tok2vec, width)
-    head = _head(SpanClassifier(width, hidden_width or width, 0, float(dropout)))
+    hidden_width, dropout = check_head(hidden_width or width, dropout)
+    head = _head(SpanClassifier(width, hidden_width, 0, dropout))
     return span_model("hetner-span-classifier", tok2vec, head)
 
 

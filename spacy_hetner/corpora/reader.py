@@ -30,7 +30,7 @@ def create_record_corpus(
     ``doc.ents``. Records without tokens are left out, as spaCy's own reader does.
 
     path (Optional[str]): A ``.parquet`` or ``.spacy`` file, or a folder of such.
-    spans_key (str): Name of the span group with the gold spans.
+    spans_key (str): Name of the span group with the gold spans, in the examples and in a DocBin.
     gold_tokens (bool): Give the pipeline the tokens of the corpus. Otherwise its own tokenizer
         cuts the text, and spans whose boundaries it does not find are lost.
     limit (int): Take so many examples; 0 takes all.
@@ -52,7 +52,7 @@ def create_record_corpus(
         if not path:
             raise ValueError(Errors.HE082)
         records: Iterator[Record] = (
-            record for record in read_stores([path], rng=rng) if record.tokens
+            record for record in read_stores([path], spans_key=spans_key, rng=rng) if record.tokens
         )
         if max_length:
             records = _no_longer_than(max_length, records, path)

@@ -129,7 +129,13 @@ def record_to_doc(record: Record, vocab: Vocab, spans_key: str = SPANS_KEY) -> D
 
 
 def doc_to_record(doc: Doc, spans_key: str = SPANS_KEY) -> Record:
-    """The inverse of ``record_to_doc``. A Doc without the span group gives its ``doc.ents``."""
+    """The inverse of ``record_to_doc``. A Doc without any span group gives its ``doc.ents``.
+
+    Raises ValueError (HE084) for a Doc that has other span groups only.
+    """
+    if doc.spans and spans_key not in doc.spans:
+        groups = ", ".join(doc.spans)
+        raise ValueError(Errors.HE084.format(text=doc.text[:40], groups=groups, key=spans_key))
     spans = doc.spans.get(spans_key, doc.ents)
     return Record(
         tokens=[token.text for token in doc],

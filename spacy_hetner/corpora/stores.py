@@ -132,26 +132,30 @@ def store_of(path: PathLike, name: Optional[str] = None) -> Store:
 
 
 def read_stores(
-    paths: Sequence[PathLike], *, rng: Optional[numpy.random.Generator] = None
+    paths: Sequence[PathLike],
+    *,
+    spans_key: str = SPANS_KEY,
+    rng: Optional[numpy.random.Generator] = None,
 ) -> Iterator[Record]:
     """Stream the records of files, or of the stores in folders.
 
+    spans_key (str): The span group of a DocBin's docs; Parquet holds one set of spans.
     rng (Optional[numpy.random.Generator]): Shuffle, see ``read_parquet``; a DocBin, which is in
         memory anyway, as a whole.
 
-    Raises ValueError for paths without stores (HE075, HE077) and files that are none (HE079).
+    Raises ValueError for paths without stores (HE075, HE077), files that are none (HE079) and docs
+    of other span groups (HE084).
     """
     files = find_files(paths, [store.suffix for store in STORES.values()])
     if rng is not None:
         rng.shuffle(files)  # type: ignore[arg-type]
     for file in files:
-        store = store_of(file)
-        if rng is None:
-            yield from store.read(file)
-        elif store.read is read_parquet:
+        if store_of(file).read is read_parquet:
             yield from read_parquet(file, rng=rng)
+        elif rng is None:
+            yield from read_docbin(file, spans_key=spans_key)
         else:
-            records = list(store.read(file))
+            records = list(read_docbin(file, spans_key=spans_key))
             yield from (records[index] for index in rng.permutation(len(records)))
 
 

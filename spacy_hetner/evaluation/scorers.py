@@ -26,7 +26,7 @@ from .metrics import (
 Scorer = Callable[..., Dict[str, Any]]
 
 
-def make_entity_spans_scorer(spans_key: str = "entities") -> Scorer:
+def make_entity_spans_scorer(spans_key: Optional[str] = None) -> Scorer:
     """Build the scorer of labelled, nested spans: ``spacy_hetner.entity_spans_scorer.v1``.
 
     The scorer gives, for documents whose reference has the group (all ``None`` if none has it,
@@ -40,15 +40,16 @@ def make_entity_spans_scorer(spans_key: str = "entities") -> Scorer:
     - ``spans_{key}_by_depth``: p, r, f by depth of nesting, a gold span's among the gold spans, a
       predicted one's among the predictions.
 
-    Settings that a pipeline hands to its scorers do not change the group: it is the one here.
-
-    spans_key (str): The group in ``doc.spans`` of both reference and prediction.
+    spans_key (Optional[str]): The group in ``doc.spans`` of both reference and prediction; by
+        default the one that the component writes, outside of a component ``"entities"``.
     RETURNS (Callable): The scorer, ``examples -> scores``.
     """
     return partial(score_entity_spans, spans_key)
 
 
-def make_candidates_scorer(spans_key: str = "candidates", gold_key: str = "entities") -> Scorer:
+def make_candidates_scorer(
+    spans_key: Optional[str] = None, gold_key: Optional[str] = None
+) -> Scorer:
     """Build the scorer of unlabelled candidates: ``spacy_hetner.candidates_scorer.v1``.
 
     The scorer gives, for documents whose reference has the gold group (all ``None`` if there is
@@ -58,21 +59,29 @@ def make_candidates_scorer(spans_key: str = "candidates", gold_key: str = "entit
     - ``{key}_per_gold``: candidates for each gold span;
     - ``{key}_per_token``: candidates for each token of the reference.
 
-    spans_key (str): The candidates' group in the predicted ``doc.spans``.
-    gold_key (str): The gold group in the reference's.
+    spans_key (Optional[str]): The candidates' group in the predicted ``doc.spans``; by default the
+        one that the component writes, outside of a component ``"candidates"``.
+    gold_key (Optional[str]): The gold group in the reference's; by default the one that the
+        component learns from, outside of a component ``"entities"``.
     RETURNS (Callable): The scorer, ``examples -> scores``.
     """
     return partial(score_candidate_spans, spans_key, gold_key)
 
 
-# The keys are positional only: a component hands its whole cfg to its scorer as keywords, and a
-# spans_key among them may mean another group.
+# A component names its groups by entities_key and candidates_key. The configured keys are
+# positional only, since spaCy hands a spans_key to all scorers that may mean another group.
 
 
 def score_entity_spans(
-    spans_key: str, examples: Iterable[Example], /, **_settings: Any
+    spans_key: Optional[str],
+    examples: Iterable[Example],
+    /,
+    *,
+    entities_key: str = "entities",
+    **_settings: Any,
 ) -> Dict[str, Any]:
     """Score labelled spans; see ``make_entity_spans_scorer``."""
+    spans_key = spans_key or entities_key
     scores = score_spans(_paired_groups(examples, spans_key, spans_key))
     scored = bool(scores.strict.precision.total or scores.strict.recall.total)
     overall: Dict[str, Any] = dict(scores.strict.to_dict())
@@ -84,9 +93,17 @@ def score_entity_spans(
 
 
 def score_candidate_spans(
-    spans_key: str, gold_key: str, examples: Iterable[Example], /, **_settings: Any
+    spans_key: Optional[str],
+    gold_key: Optional[str],
+    examples: Iterable[Example],
+    /,
+    *,
+    candidates_key: str = "candidates",
+    entities_key: str = "entities",
+    **_settings: Any,
 ) -> Dict[str, Any]:
     """Score candidates; see ``make_candidates_scorer``."""
+    spans_key, gold_key = spans_key or candidates_key, gold_key or entities_key
     scores: CandidateScores = score_candidates(_paired_groups(examples, spans_key, gold_key))
     scored = bool(scores.recall.total)
     return {

@@ -12,7 +12,7 @@ from ..types import GoldSpans
 
 
 class AlignedGold(NamedTuple):
-    """Gold spans that the predicted doc's tokens can express, and how many they cannot."""
+    """Gold spans that can be learned from, and how many cannot."""
 
     gold: GoldSpans
     lost: int
@@ -22,20 +22,23 @@ def aligned_gold(example: Example, key: str) -> AlignedGold:
     """Gold spans of the span group ``key`` in the reference doc, in document order.
 
     Aligned through characters: a span whose boundaries fall inside predicted tokens is lost, never
-    widened. A reference without the span group has no gold spans.
+    widened. So is one without a label or without tokens. A reference without the span group has no
+    gold spans.
     """
     reference, predicted = example.reference, example.predicted
     if key not in reference.spans:
         return AlignedGold(to_gold([]), 0)
-    spans = sorted(reference.spans[key], key=lambda span: (span.start, -span.end, span.label_))
+    group = reference.spans[key]
+    usable = [span for span in group if span.label and span.start < span.end]
+    spans = sorted(usable, key=lambda span: (span.start, -span.end, span.label_))
     if _same_tokens(reference, predicted):
-        return AlignedGold(to_gold(spans), 0)
-    if reference.text == predicted.text:
+        kept = spans
+    elif reference.text == predicted.text:
         found = [predicted.char_span(s.start_char, s.end_char, label=s.label_) for s in spans]
         kept = [span for span in found if span is not None]
     else:
         kept = list(example.get_aligned_spans_y2x(spans, allow_overlap=True))
-    return AlignedGold(to_gold(kept), len(spans) - len(kept))
+    return AlignedGold(to_gold(kept), len(group) - len(kept))
 
 
 def to_gold(spans: List[Span]) -> GoldSpans:
@@ -58,7 +61,7 @@ class InitializationGold(NamedTuple):
 def initialization_gold(
     get_examples: Callable[[], Iterable[Example]], key: str, n_docs: int = 10
 ) -> InitializationGold:
-    """Go through all examples once; warns (HW001) if gold spans cannot be expressed in tokens."""
+    """Go through all examples once; warns (HW001) if gold spans cannot be learned from."""
     docs: List[Doc] = []
     labels: Set[str] = set()
     lost = total = 0

@@ -24,7 +24,7 @@ from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 
-from ..errors import Warnings
+from ..errors import Errors, Warnings
 from ..labels.gold import aligned_gold, initialization_gold
 from ..spans.adjust import ILLEGAL_POLICIES, adjust_spans
 from ..spans.assign import SeedTargets, assign_seeds, sample_seeds, soft_weights, with_pairs
@@ -37,7 +37,7 @@ from ..torch_bridge import loss_and_gradients
 from ..types import GoldSpans, SpanArray
 from ..validation import check_choice, check_range
 from .loss import focal_loss, regression_loss
-from .model import propose
+from .model import propose, reset_head
 
 DEFAULT_MODEL = Config().from_str(
     """
@@ -54,6 +54,9 @@ width = 384
 upstream = "*"
 """
 )["model"]
+
+LONGEST_CACHED = 256
+"""Seeds of texts up to so many tokens are kept and used again."""
 
 
 @Language.factory(
@@ -209,6 +212,7 @@ class SpanProposer(TrainablePipe):
         self.scorer = scorer
         lengths = check_lengths(lengths)
         whole = list(range(1, lengths[-1] + 1))
+        unbounded = float("inf")
         # Not named cfg: spaCy would save it beside the config, and the copy would win at loading.
         self.settings: Dict[str, Any] = {
             "spans_key": spans_key,
@@ -220,20 +224,23 @@ class SpanProposer(TrainablePipe):
             "clip_at_end": clip_at_end,
             "positive_iou": check_range("positive_iou", positive_iou, 0, 1),
             "add_gold": add_gold,
-            "negative_ratio": check_range("negative_ratio", negative_ratio, 0, float("inf")),
+            "negative_ratio": check_range("negative_ratio", negative_ratio, 0, unbounded),
             "extra_negatives": int(check_range("extra_negatives", extra_negatives, 0, 10**6)),
             "filter_threshold": check_range("filter_threshold", filter_threshold, 0, 1),
             "illegal": check_choice("illegal", illegal, ILLEGAL_POLICIES),
             "use_filter": use_filter,
             "use_regressor": use_regressor,
-            "eta": check_range("eta", eta, 0, float("inf")),
-            "gamma": check_range("gamma", gamma, 0, float("inf")),
+            "eta": check_range("eta", eta, 0, unbounded),
+            "gamma": check_range("gamma", gamma, 0, unbounded),
             "weight_regression": weight_regression,
             # A head that is not used is not trained either: it would still shape the encoder.
-            "filter_weight": float(filter_weight) if use_filter else 0.0,
-            "regressor_weight": float(regressor_weight) if use_regressor else 0.0,
+            "filter_weight": use_filter * check_range("filter_weight", filter_weight, 0, unbounded),
+            "regressor_weight": use_regressor
+            * check_range("regressor_weight", regressor_weight, 0, unbounded),
         }
+        self.seed = seed
         self.rng = numpy.random.default_rng(seed)
+        self._sentence_setter: Optional[str] = None
         self._warned_of_crossing = False
 
     def predict(self, docs: Iterable[Doc]) -> List[Candidates]:
@@ -297,6 +304,7 @@ class SpanProposer(TrainablePipe):
         if not any(len(doc) for doc in docs):
             return losses
         set_dropout_rate(self.model, drop)
+        self._warn_of_missing_sentences(docs)
         gold = [aligned_gold(eg, self.settings["spans_key"]).gold for eg in examples]
         sampled = [self._sample(doc, doc_gold) for doc, doc_gold in zip(docs, gold, strict=True)]
         lengths = [len(doc) for doc in docs]
@@ -353,15 +361,33 @@ class SpanProposer(TrainablePipe):
         regressor_value, (d_offsets,) = loss_and_gradients(regressor_loss, offsets)
         return (filter_value, regressor_value), (d_logits, d_offsets)
 
+    def score(self, examples: Iterable[Example], **settings: Any) -> Dict[str, Any]:
+        """Scores by the configured scorer, which is told this component's groups."""
+        if self.scorer is None:
+            return {}
+        keys = {
+            "entities_key": self.settings["spans_key"],
+            "candidates_key": self.settings["candidates_key"],
+        }
+        return self.scorer(examples, **{**settings, **keys})
+
     def initialize(
         self,
         get_examples: Callable[[], Iterable[Example]],
         *,
         nlp: Optional[Language] = None,
     ) -> None:
-        """Initialize the model; warns (HW001) about gold spans that tokens cannot express."""
+        """Start anew with a random head; warns (HW001) about gold spans that cannot be learned.
+
+        RAISES (ValueError): HE010 where there is no gold span at all.
+        """
         validate_get_examples(get_examples, "SpanProposer.initialize")
         sample = initialization_gold(get_examples, self.settings["spans_key"])
+        if not sample.labels:
+            raise ValueError(Errors.HE010.format(name=self.name, key=self.settings["spans_key"]))
+        reset_head(self.model)
+        self.rng = numpy.random.default_rng(self.seed)
+        self._sentence_setter = None if nlp is None else _sentence_setter(nlp, self.name)
         self.model.initialize(X=sample.docs)
         self._warned_of_crossing = False
 
@@ -403,6 +429,12 @@ class SpanProposer(TrainablePipe):
             numpy.concatenate(bounds),
         )
 
+    def _warn_of_missing_sentences(self, docs: List[Doc]) -> None:
+        """Say once that sentence boundaries of prediction time are absent in training."""
+        if self._sentence_setter and not all(doc.has_annotation("SENT_START") for doc in docs):
+            setter, self._sentence_setter = self._sentence_setter, None
+            warnings.warn(Warnings.HW003.format(setter=setter, name=self.name), stacklevel=3)
+
     def _warn_of_crossing(self, doc: Doc, gold: GoldSpans, n_inside: int) -> None:
         """Say once that gold spans reach over sentence ends, where no seed does."""
         crossing = len(gold.labels) - n_inside
@@ -442,8 +474,21 @@ class SpanProposer(TrainablePipe):
         )
 
 
-@lru_cache(maxsize=4096)
+def _sentence_setter(nlp: Language, name: str) -> Optional[str]:
+    """The component before this one that sets sentence boundaries, if there is any."""
+    before = nlp.pipe_names[: nlp.pipe_names.index(name)] if name in nlp.pipe_names else []
+    setters = [n for n in before if "token.is_sent_start" in nlp.get_pipe_meta(n).assigns]
+    return setters[-1] if setters else None
+
+
 def _enumerate(n: int, lengths: Tuple[int, ...], clip_at_end: bool) -> SpanArray:
+    # The seeds of a long text are many, and seldom wanted twice.
+    enumerate_ = _enumerate_once if n <= LONGEST_CACHED else enumerate_seeds
+    return enumerate_(n, lengths, clip_at_end=clip_at_end)
+
+
+@lru_cache(maxsize=LONGEST_CACHED)
+def _enumerate_once(n: int, lengths: Tuple[int, ...], *, clip_at_end: bool) -> SpanArray:
     seeds = enumerate_seeds(n, lengths, clip_at_end=clip_at_end)
     seeds.flags.writeable = False  # shared by all texts of this length
     return seeds

@@ -1,6 +1,6 @@
 """The span proposer as a thinc model: token vectors, then the torch heads."""
 
-from typing import Any, Callable, List, Literal, Optional, Tuple, cast
+from typing import Any, Callable, Dict, List, Literal, Optional, Tuple, cast
 
 import numpy
 import torch
@@ -10,7 +10,7 @@ from thinc.layers import PyTorchWrapper_v3
 from thinc.types import Floats1d, Floats2d
 
 from ..spans.batch import SpanBatch, convert_span_inputs, span_model, token_width
-from ..spans.head import OUTER_BOUNDARIES
+from ..spans.head import OUTER_BOUNDARIES, check_head
 from ..torch_bridge import deserialize_module, serialize_module
 from ..validation import check_choice
 from .module import SpanProposer
@@ -33,17 +33,22 @@ def build_span_proposer_model(
         "clamp" for the span's own last word, as in the published code.
     width (int): Width of the token vectors, where tok2vec does not say it.
     RETURNS (Model): From (docs, spans, bounds) to (filter logits, offsets).
+    RAISES (ValueError): HE002, HE004-006, HE078 for settings that make no sense.
     """
     check_choice("outer_boundary", outer_boundary, OUTER_BOUNDARIES)
     width = token_width(tok2vec, width)
-    head: Model = PyTorchWrapper_v3(
-        SpanProposer(width, hidden_width or width, float(dropout), outer_boundary),
-        convert_inputs=convert_span_inputs,
-        convert_outputs=_convert_outputs,
-        serialize_model=serialize_module,
-        deserialize_model=deserialize_module,
-    )
+    hidden_width, dropout = check_head(hidden_width or width, dropout)
+    head = _head(SpanProposer(width, hidden_width, dropout, outer_boundary))
     return span_model("hetner-span-proposer", tok2vec, head)
+
+
+def reset_head(model: Model) -> None:
+    """Give the model a new head with random weights."""
+    head = model.get_ref("head")
+    present = cast(SpanProposer, head.shims[0]._model)
+    settings: Dict[str, Any] = present.settings
+    # A new node, since optimizers keep state by node.
+    model.replace_node(head, _head(SpanProposer(**settings)))
 
 
 def propose(
@@ -62,6 +67,16 @@ def propose(
         kept, logits, offsets = module.propose(tokens, spans, bounds, min_logit)
     module.train()
     return kept.cpu().numpy(), torch.sigmoid(logits).cpu().numpy(), offsets.cpu().numpy()
+
+
+def _head(module: SpanProposer) -> Model:
+    return PyTorchWrapper_v3(
+        module,
+        convert_inputs=convert_span_inputs,
+        convert_outputs=_convert_outputs,
+        serialize_model=serialize_module,
+        deserialize_model=deserialize_module,
+    )
 
 
 def _convert_outputs(

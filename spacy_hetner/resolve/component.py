@@ -11,6 +11,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 from ..errors import Errors, Warnings
 from ..spans.resolve import ORDERS, resolve_overlaps
 from ..types import SpanArray
+from ..validation import check_choice, check_range
 
 LEAVE = "none"
 POLICIES = (*ORDERS, LEAVE)
@@ -80,15 +81,10 @@ class Resolver(Pipe):
         overwrite: bool = True,
         scorer: Optional[Callable] = None,
     ) -> None:
-        if policy not in POLICIES:
-            choices = ", ".join(POLICIES)
-            raise ValueError(Errors.HE004.format(name="policy", value=policy, choices=choices))
-        if not 0 <= min_score <= 1:
-            raise ValueError(Errors.HE002.format(name="min_score", low=0, high=1, value=min_score))
         self.name = name
         self.spans_key = spans_key
-        self.policy = policy
-        self.min_score = min_score
+        self.policy = check_choice("policy", policy, POLICIES)
+        self.min_score = check_range("min_score", min_score, 0, 1)
         self.overwrite = overwrite
         self.scorer = scorer
 

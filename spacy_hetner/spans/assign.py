@@ -82,9 +82,10 @@ def sample_seeds(
 def soft_weights(overlap: numpy.ndarray, threshold: float, eta: float) -> numpy.ndarray:
     """Weight of a training example by how clear a case it is (Eq 10, 16).
 
-    IoU^eta for positives (IoU >= threshold), (1 - IoU)^eta for the rest; eta = 0 weighs all 1.
+    IoU^eta for positives (0 < IoU >= threshold), (1 - IoU)^eta for the rest; eta = 0 weighs all 1.
     """
-    return numpy.where(overlap >= threshold, overlap, 1.0 - overlap) ** eta
+    positive = (overlap >= threshold) & (overlap > 0)
+    return numpy.where(positive, overlap, 1.0 - overlap) ** eta
 
 
 class ClassTargets(NamedTuple):

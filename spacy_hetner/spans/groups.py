@@ -29,8 +29,10 @@ def make_span_group(
 
 
 def group_spans(doc: Doc, key: str) -> SpanArray:
-    """Token offsets of a span group, int64 (n, 2); (0, 2) where the doc has no such group."""
-    if key not in doc.spans:
-        return numpy.zeros((0, 2), dtype="int64")
-    offsets = [(span.start, span.end) for span in doc.spans[key]]
+    """Token offsets of a span group's spans that have tokens, int64 (n, 2).
+
+    (0, 2) where the doc has no such group.
+    """
+    group = doc.spans.get(key, ())
+    offsets = [(span.start, span.end) for span in group if span.start < span.end]
     return numpy.array(offsets, dtype="int64").reshape(-1, 2)

@@ -19,6 +19,9 @@ def hand_over(doc: Doc, candidates: PairedSpans) -> None:
     doc.user_data[_KEY] = candidates
 
 
-def take_over(doc: Doc) -> Optional[PairedSpans]:
-    """Take the candidates off the doc; None where no proposer left any."""
-    return doc.user_data.pop(_KEY, None)
+def handed_over(doc: Doc) -> Optional[PairedSpans]:
+    """The candidates left on the doc; None where no proposer left any.
+
+    They stay there for a second classifier: ``nlp.update`` works on copies of the docs.
+    """
+    return doc.user_data.get(_KEY)

@@ -5,6 +5,7 @@ from typing import Tuple
 import torch
 from torch import Tensor, nn
 
+from ..validation import check_count, check_range
 from .pooling import RangeMax
 
 OUTER_BOUNDARIES = ("sentinel", "clamp")
@@ -49,6 +50,11 @@ class SpanHead(nn.Module):
             hidden = self.pooled(pooling(spans[:, 0], spans[:, 1]))
             hidden = hidden + self.left(rows)[left] + self.right(rows)[right]
         return self.output(nn.functional.gelu(hidden))
+
+
+def check_head(hidden_width: int, dropout: float) -> Tuple[int, float]:
+    """The settings of a head; RAISES (ValueError): HE078, HE002 outside their range."""
+    return check_count("hidden_width", hidden_width, 1), check_range("dropout", dropout, 0, 1)
 
 
 def outer_words(

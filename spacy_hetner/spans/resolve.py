@@ -11,8 +11,8 @@ from typing import Callable, Dict, List, Sequence
 
 import numpy
 
-from ..errors import Errors
 from ..types import SpanArray
+from ..validation import check_choice
 
 Order = Callable[[SpanArray, numpy.ndarray], numpy.ndarray]
 
@@ -34,9 +34,7 @@ def resolve_overlaps(spans: SpanArray, scores: Sequence[float], policy: str) -> 
     RETURNS: int64 ``(k,)`` indices into the spans, in the order of their starts.
     RAISES: HE004 for an unknown policy.
     """
-    if policy not in ORDERS:
-        choices = ", ".join(ORDERS)
-        raise ValueError(Errors.HE004.format(name="policy", value=policy, choices=choices))
+    check_choice("policy", policy, list(ORDERS))
     spans = numpy.asarray(spans, dtype="int64").reshape(-1, 2)
     ranks = numpy.nan_to_num(numpy.asarray(scores, dtype="float64").reshape(-1), nan=-numpy.inf)
     return _keep_disjoint(spans, ORDERS[policy](spans, ranks))

@@ -71,6 +71,7 @@ def classifier_of(labels=LABELS, **settings):
         {"nms_iou": -1.0},
         {"nms_iou": 2.5},
         {"negative_ratio": -1.0},
+        {"loss_weight": -1.0},
         {"eta": -1.0},
         {"gamma": -1.0},
     ],
@@ -79,6 +80,16 @@ def test_bad_settings(settings):
     (name,) = settings
     with pytest.raises(ValueError, match=rf"\[HE002\] {name} must lie in"):
         small_pipeline(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [({"dropout": 1.5}, r"\[HE002\] dropout"), ({"hidden_width": -3}, r"\[HE078\] hidden_width")],
+)
+def test_bad_settings_of_the_model(settings, message):
+    _, classifier = small_pipeline()
+    with pytest.raises(ValueError, match=message):
+        build_span_classifier_model(classifier.model.get_ref("tok2vec"), **settings)
 
 
 def test_width_mismatch():
@@ -270,6 +281,28 @@ def test_candidates_of_another_proposer():
     assert (scores_of(doc) > 0.5).all()
 
 
+def test_training_without_candidates_is_an_error():
+    """Otherwise it would learn from gold spans alone, and take everything for an entity."""
+    nlp, _ = small_pipeline(NGRAMS)
+    examples = nested_examples(nlp)
+    nlp.initialize(lambda: examples)
+    with pytest.raises(ValueError, match=r"\[HE009\].*annotating_components"):
+        nlp.update(examples)
+    nlp.update([Example(make_doc(nlp, []), make_doc(nlp, [], []))])
+
+
+def test_spans_without_tokens_or_label_are_passed_over():
+    nlp, classifier = classifier_of()
+    words = ["a", "b", "c"]
+    doc = make_doc(nlp, words, [(1, 1, ""), (1, 2, "")], key="candidates")
+    example = Example(doc, make_doc(nlp, words, [(0, 2, "ORG"), (2, 2, "ORG"), (2, 3, "")]))
+    paired = classifier._training_candidates(example)
+    assert paired.spans.tolist() == [[0, 2], [1, 2]]
+    with pytest.warns(UserWarning, match=r"\[HW001\] 2 of 3"):
+        nlp.initialize(lambda: [example])
+    assert classifier.labels == ("ORG",)
+
+
 def test_candidates_of_a_span_ruler():
     """Rules propose, the classifier decides: what the rules do not know is not found."""
     nlp, _ = small_pipeline(RULER)
@@ -313,7 +346,7 @@ def test_negatives_can_be_sampled():
     draws = [classifier._sample(PairedSpans(candidates, pairs, labels)) for _ in range(2)]
     for sample in draws:
         kept = sample.spans.tolist()
-        assert len(kept) == 2 + 2 * 2 + 1
+        assert len(kept) == 2 + 2 * 2
         assert all(span in kept for span in gold.spans.tolist())
     assert draws[0].spans.tolist() != draws[1].spans.tolist()
 

@@ -13,6 +13,7 @@ from util import (
     LONG_LENGTH,
     LONG_SENTENCE,
     NESTED_SENTENCES,
+    WIDTH,
     add_classifier,
     add_proposer,
     group_of,
@@ -415,9 +416,42 @@ def test_predictions_round_trip_as_gold(trained, tmp_path):
     assert trained.evaluate(examples)["spans_entities_f"] == 1.0
 
 
-def test_training_leaves_nothing_on_docs(trained):
-    doc = trained(make_doc(trained, ["Ada"]))
-    assert not doc.user_data
+def test_two_classifiers_share_a_proposer():
+    """The second one learns from the same candidates as the first."""
+    nlp = two_stages()
+    second = nlp.add_pipe(
+        CLASSIFIER,
+        name="second",
+        config={"model": {"dropout": 0.0, "tok2vec": {"width": WIDTH}}},
+    )
+    examples = nested_examples(nlp)
+    nlp.initialize(lambda: examples)
+    seen = {}
+    for classifier in (nlp.get_pipe(CLASSIFIER), second):
+        measure = classifier.get_loss
+
+        def get_loss(paired, logits, measure=measure, name=classifier.name):
+            seen[name] = [p.spans.tolist() for p in paired]
+            return measure(paired, logits)
+
+        classifier.get_loss = get_loss
+    nlp.update(examples)
+    assert seen["second"] == seen[CLASSIFIER]
+    assert all(len(spans) > 4 for spans in seen["second"])
+
+
+def test_other_names_of_groups():
+    """Both components score the groups that they were told."""
+    keys = {"spans_key": "gold", "candidates_key": "found"}
+    nlp = two_stages(proposer=keys, classifier=keys)
+    sentences = NESTED_SENTENCES[:5]
+    examples = [
+        Example(make_doc(nlp, words), make_doc(nlp, words, spans, key="gold"))
+        for words, spans in sentences
+    ]
+    train(nlp, examples, epochs=30)
+    scores = nlp.evaluate(examples)
+    assert scores["spans_gold_f"] == 1.0 and scores["found_recall"] == 1.0
 
 
 # Long texts

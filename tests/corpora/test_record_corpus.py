@@ -58,6 +58,15 @@ def test_docbin_and_folders_are_read_too(nlp, path, tmp_path):
     assert len(list(create_record_corpus(str(tmp_path))(nlp))) == 6
 
 
+def test_the_group_of_a_docbin_can_have_another_name(nlp, tmp_path):
+    write_docbin(RECORDS, tmp_path / "y.spacy", spans_key="sc")
+    corpus = create_record_corpus(str(tmp_path / "y.spacy"), spans_key="sc")
+    spans = [[s.label_ for s in eg.reference.spans["sc"]] for eg in corpus(nlp)]
+    assert spans == [["DNA", "X"], [], ["X"]]
+    with pytest.raises(ValueError, match=r"\[HE084\].*\[sc\].*'entities'"):
+        list(create_record_corpus(str(tmp_path / "y.spacy"))(nlp))
+
+
 def test_limit_and_max_length(nlp, path):
     assert len(list(create_record_corpus(path, limit=2)(nlp))) == 2
     with pytest.warns(UserWarning, match=r"HW060.*1 of 3 records.*max_length = 2.*longest has 3"):

@@ -4,7 +4,7 @@ import numpy
 import pytest
 import spacy
 from spacy.training import Example
-from thinc.api import fix_random_seed
+from thinc.api import Adam, fix_random_seed
 from thinc.config import ConfigValidationError
 from util import (
     NESTED_SENTENCES,
@@ -23,7 +23,7 @@ from util import (
 from spacy_hetner.locate.component import SpanProposer
 from spacy_hetner.locate.model import build_span_proposer_model
 from spacy_hetner.spans.assign import assign_seeds
-from spacy_hetner.spans.handover import take_over
+from spacy_hetner.spans.handover import handed_over
 from spacy_hetner.spans.seeds import enumerate_seeds
 from spacy_hetner.validation import check_range
 
@@ -73,6 +73,8 @@ BAD_SETTINGS = [
     ({"extra_negatives": -1}, "HE002"),
     ({"eta": -1.0}, "HE002"),
     ({"gamma": -0.5}, "HE002"),
+    ({"filter_weight": -1.0}, "HE002"),
+    ({"regressor_weight": -1.0}, "HE002"),
 ]
 
 
@@ -173,7 +175,7 @@ def test_switching_the_regressor_off():
     losses = proposer.update([example])
     assert losses[f"{NAME}_regressor"] == 0 < losses[f"{NAME}_filter"]
     assert not any(p.grad.any() for p in torch_module(proposer).regressor.parameters())
-    assert set(map(tuple, take_over(doc).spans.tolist())) <= seeds
+    assert set(map(tuple, handed_over(doc).spans.tolist())) <= seeds
     proposer.settings["use_regressor"] = True
     assert not set(map(tuple, predict_one(proposer, doc).spans.tolist())) <= seeds
 
@@ -250,12 +252,12 @@ def test_training_seeds_stay_in_their_sentences():
     doc = vector_doc(nlp, 12, sentence_starts=[0, 5])
     gold = make_doc(nlp, words_of_length(12), [(3, 5, "A"), (5, 8, "B")])
     proposer.update([Example(doc, gold)])
-    spans = take_over(doc).spans
+    spans = handed_over(doc).spans
     assert len(spans) > 20
     assert not ((spans[:, 0] < 5) & (spans[:, 1] > 5)).any()
     set_offsets(proposer, -99.0, 99.0)
     proposer.update([Example(doc, gold)])
-    assert set(map(tuple, take_over(doc).spans.tolist())) == {(0, 5), (5, 12)}
+    assert set(map(tuple, handed_over(doc).spans.tolist())) == {(0, 5), (5, 12)}
 
 
 def test_a_batch_equals_its_docs_one_by_one():
@@ -277,14 +279,28 @@ def test_all_adjusted_seeds_are_handed_over():
     doc = vector_doc(nlp, 5)
     set_offsets(proposer, 0.0, 1.0)
     proposer.update([Example(doc, make_doc(nlp, words, gold))])
-    handed = take_over(doc)
+    handed = handed_over(doc)
     # seeds of length 2, then the two gold spans; each moved, its pair that of the seed
     assert handed.spans.tolist() == [[0, 3], [1, 4], [2, 5], [3, 5], [0, 5], [3, 5]]
     assert handed.pair_spans.tolist() == [[0, 4]] * 2 + [[0, 4], [3, 4], [0, 4], [3, 4]]
     assert handed.pair_labels == ["ORG", "ORG", "ORG", "GPE", "ORG", "GPE"]
     set_offsets(proposer, 4.0, -4.0)
     proposer.update([Example(doc, make_doc(nlp, words, gold))])
-    assert take_over(doc).spans.shape == (0, 2)
+    assert handed_over(doc).spans.shape == (0, 2)
+
+
+def test_initialize_starts_anew():
+    """Weights and the drawing of negatives depend on the seed alone, not on earlier training."""
+    nlp, proposer = bare_proposer()
+    example = Example(vector_doc(nlp, 30), make_doc(nlp, words_of_length(30), [(3, 5, "A")]))
+
+    def first_losses():
+        fix_random_seed(0)
+        proposer.initialize(lambda: [example])
+        return [proposer.update([example], sgd=Adam(0.01))[NAME] for _ in range(2)]
+
+    first = first_losses()
+    assert first_losses() == first and first[0] != first[1]
 
 
 def test_every_update_draws_other_negatives():
@@ -294,14 +310,14 @@ def test_every_update_draws_other_negatives():
 
     def draw():
         proposer.update([example])
-        return take_over(doc).spans.tolist()
+        return handed_over(doc).spans.tolist()
 
     first, second = draw(), draw()
     assert len(first) == len(second) and first != second
     assert [2, 5] in first and [2, 5] in second
     _, again = bare_proposer(use_regressor=False, negative_ratio=1.0)
     again.update([example])
-    assert take_over(doc).spans.tolist() == first, "the seed decides"
+    assert handed_over(doc).spans.tolist() == first, "the seed decides"
 
 
 def targets_of(seeds, gold):
@@ -408,6 +424,27 @@ def test_gold_spans_that_tokens_cannot_express_are_told():
         nlp.get_pipe(NAME).initialize(lambda: get_examples)
 
 
+def test_no_gold_span_at_all_is_an_error():
+    """As with a spans_key that is not that of the annotation."""
+    nlp, proposer = bare_proposer(spans_key="sc")
+    example = Example(vector_doc(nlp, 3), make_doc(nlp, words_of_length(3), [(0, 1, "A")]))
+    with pytest.raises(ValueError, match=r"\[HE010\].*'sc'"):
+        proposer.initialize(lambda: [example])
+
+
+def test_sentences_of_prediction_time_that_training_lacks_are_told_once():
+    nlp = two_stages()
+    nlp.add_pipe("sentencizer", first=True)
+    examples = nested_examples(nlp)
+    nlp.initialize(lambda: examples)
+    with pytest.warns(UserWarning, match=rf"\[HW003\].*sentencizer.*'{NAME}'") as told:
+        nlp.update(examples)
+        nlp.update(examples)
+    assert len(told) == 1
+    nlp.initialize(lambda: examples)
+    nlp.update(examples, annotates=["sentencizer"])
+
+
 def test_gold_spans_across_sentences_are_told_once():
     """Seeds stay in sentences: what crosses their ends cannot be learned."""
     nlp, proposer = bare_proposer()
@@ -419,4 +456,4 @@ def test_gold_spans_across_sentences_are_told_once():
         proposer.update([example])
         proposer.update([example])
     assert len(told) == 1
-    assert set(take_over(doc).pair_labels) <= {"C", ""}
+    assert set(handed_over(doc).pair_labels) <= {"C", ""}

@@ -141,6 +141,20 @@ def test_without_data_no_further_step_runs(project: Path) -> None:
     assert list((project / "encoders").iterdir()) == []
 
 
+def test_a_step_that_did_not_write_its_outputs_fails(project: Path) -> None:
+    (project / "encoders").mkdir()
+    command = ["scripts/check_outputs.py", "project.yml", "configs"]
+    assert run_offline(project, *command).returncode == 0
+    done = run_offline(project, *command, "metrics.json", "encoders")
+    assert done.returncode != 0
+    assert "[HE105]" in done.stdout and "metrics.json, encoders" in plain(done.stdout)
+    config = load_project_config(project)
+    for step in config["commands"]:
+        if not step.get("no_skip"):  # those run other steps, which look for themselves
+            written = " ".join(step["outputs"])
+            assert step["script"][-1] == f"python scripts/check_outputs.py {written}"
+
+
 @pytest.mark.slow
 def test_one_step_from_corpus_to_wheel(project: Path, tmp_path: Path) -> None:
     quick = ["demo-corpus", ".", "--vars.chinese_encoder", "tiny", "--vars.limit", "20"]
@@ -252,6 +266,10 @@ def test_damaged_mirror_leaves_nothing_behind(
     assert not (tmp_path / "out").exists()
 
 
+def raise_error(message: str) -> None:
+    raise ValueError(message)
+
+
 def test_demo_falls_back_to_the_corpus_that_comes_along(
     scripts: Dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -263,7 +281,11 @@ def test_demo_falls_back_to_the_corpus_that_comes_along(
     monkeypatch.delenv("HETNER_DATA", raising=False)
     assert demo.choose_corpus() == "demo"
     assert "assets/demo, because the public URLs are out of reach" in plain(capsys.readouterr().out)
-    # A mirror that was named and does not do is the user's to put right.
+    # Any other reason than no connection is told, as is a mirror that was named and does not do.
+    monkeypatch.setattr(demo, "fetch_corpus", lambda *args: raise_error("[HE103] changed"))
+    with pytest.raises(ValueError, match="HE103"):
+        demo.choose_corpus()
+    monkeypatch.setattr(demo, "fetch_corpus", out_of_reach)
     monkeypatch.setenv("HETNER_DATA", "nowhere")
     with pytest.raises(ValueError, match="nowhere"):
         demo.choose_corpus()

@@ -55,6 +55,14 @@ def test_golden_positives(golden):
     assert (~published.positive).sum() == case["n_neg_sampled_reference"] == 57
 
 
+def test_positives_by_hand():
+    targets = seeds_of_twelve()
+    assert len(targets.spans) == 69 and targets.positive.sum() == 11
+    assert (targets.pair[targets.positive] == 0).sum() == 9
+    assert (~draw(targets, 5, 0).positive).sum() == 55
+    assert (~draw(targets, 5, 2).positive).sum() == 57
+
+
 def test_golden_every_seed(golden):
     """Among them ties, which go to the first gold span, and seeds that nothing overlaps."""
     case = golden("seed_spans")["assignment"][1]
@@ -128,6 +136,10 @@ def test_soft_weights_golden(golden):
     for case in golden("soft_weights")["cases"]:
         weight = soft_weights(numpy.array([case["iou"]]), case["alpha"], case["eta"])
         assert weight[0] == pytest.approx(case["weight"], abs=1e-12), case
+
+
+def test_what_nothing_overlaps_is_a_negative_at_any_threshold():
+    assert soft_weights(numpy.array([0.0, 0.5]), 0.0, 1.0).tolist() == [1.0, 0.5]
 
 
 def test_stage_two_golden(golden):

@@ -14,7 +14,7 @@ from spacy_hetner.spans.batch import (
     token_width,
 )
 from spacy_hetner.spans.groups import group_spans, make_span_group
-from spacy_hetner.spans.handover import hand_over, take_over
+from spacy_hetner.spans.handover import hand_over, handed_over
 from spacy_hetner.types import PairedSpans
 
 
@@ -80,10 +80,10 @@ def test_scores_survive_serialization(nlp):
     assert scores_of(again, "found").tolist() == [0.5]
 
 
-def test_handover_is_taken_once(nlp):
+def test_handover(nlp):
     doc = make_doc(nlp, ["a"])
-    assert take_over(doc) is None
+    assert handed_over(doc) is None
     candidates = PairedSpans(span_array([(0, 1)]), span_array([(0, 1)]), ["A"])
     hand_over(doc, candidates)
-    assert take_over(doc) is candidates
-    assert take_over(doc) is None
+    assert handed_over(doc) is candidates
+    assert handed_over(doc) is candidates, "a second classifier trains on them too"
