@@ -65,8 +65,8 @@ class Errors(metaclass=_WithCode):
         "build one: spacy hetner encoder build NAME OUT"
     )
     HE023 = (
-        "The encoder folder {path} has no tokenizer that can be loaded as a fast one "
-        "(tokenizer.json, or vocab.txt). Save it beside the weights: "
+        "The encoder folder {path} has no fast tokenizer that can be loaded and knows what to make "
+        "of a letter (tokenizer.json, or vocab.txt). Save it beside the weights: "
         "AutoTokenizer.from_pretrained(MODEL, use_fast=True).save_pretrained({path!r}), or build "
         "an encoder: spacy hetner encoder build NAME OUT"
     )
@@ -103,8 +103,8 @@ class Errors(metaclass=_WithCode):
         "trained pipeline."
     )
     HE034 = (
-        "The encoder's weights in {path} do not fit its config.json: {reason}. Take both from the "
-        "same model, or build an encoder: spacy hetner encoder build NAME OUT"
+        "No encoder can be made from config.json and weights in {path}: {reason}. Take both from "
+        "the same model, or build an encoder: spacy hetner encoder build NAME OUT"
     )
     HE035 = (
         "The model in {path} is of type '{type}', which is no plain encoder. Give an encoder such "
@@ -117,6 +117,14 @@ class Errors(metaclass=_WithCode):
     HE037 = (
         "A listener of spacy_hetner.Encoder.v1 cannot be replaced by a copy of the encoder. Leave "
         "replace_listeners out and source the transformer together with its listeners."
+    )
+    HE038 = (
+        "spacy_hetner.Encoder.v1 and its listeners need spacy-transformers, which cannot be "
+        "imported: {reason}. Install it: pip install 'spacy_hetner[transformers]'"
+    )
+    HE039 = (
+        "The tokenizer in {path} makes {pieces} pieces, but the encoder has vectors for {rows}. "
+        "Take both from the same model, or build an encoder: spacy hetner encoder build NAME OUT"
     )
     # 040-059: tokenizer and alignment
     HE040 = (
@@ -139,8 +147,8 @@ class Errors(metaclass=_WithCode):
         "(--encoding), for example gb18030, or repair the file."
     )
     HE064 = (
-        "{place}: the file cannot be read to its end ({reason}). Is it damaged or cut off? Nothing "
-        "was converted."
+        "{place}: the file cannot be read to its end ({reason}). Is it damaged, cut off or "
+        "encrypted? Nothing was converted."
     )
     HE065 = "{path} holds {count} files ({names}). Give a zip archive of one file, or unpack it."
     HE066 = (
@@ -179,15 +187,18 @@ class Errors(metaclass=_WithCode):
         "out or choose another format."
     )
     HE077 = (
-        "Cannot tell what to write from the name {path}. End it in .spacy (DocBin) or .parquet, "
-        "or say which with to (--to)."
+        "{path} is no name of a record store: it has to end in .parquet or .spacy (DocBin). Give "
+        "it the ending of what it holds."
     )
     HE078 = "{name} must be a whole number >= {low}, got {value!r}."
     HE079 = (
-        "{path} is no record store ({reason}). Write one with `spacy hetner convert ... "
+        "{path} is no record store, or damaged ({reason}). Write one with `spacy hetner convert ... "
         "NAME.parquet`."
     )
-    HE080 = "There is no annotation file {path} beside {text}. Brat needs the two side by side."
+    HE080 = (
+        "There is no {missing} beside {path}. Brat needs text (.txt) and annotation (.ann) side by "
+        "side."
+    )
     HE081 = "Cannot write to {path}: {reason}."
     HE082 = (
         "No corpus was given to spacy_hetner.RecordCorpus.v1: its path is empty. Set it in the "
@@ -201,6 +212,15 @@ class Errors(metaclass=_WithCode):
         "The doc {text!r}... has the span groups [{groups}], but none named '{key}'. Set spans_key "
         "to the group that holds the entities, or give the doc that group, empty if need be."
     )
+    HE085 = (
+        "spaCy cannot provide the language {lang!r} ({reason}). Give the code of one that it has, "
+        "such as en or zh (--lang), or install what it lacks."
+    )
+    HE086 = (
+        "per_character (--per-character) is for Chinese (lang 'zh'), not for {lang!r}. Leave it "
+        "out or choose zh (--lang)."
+    )
+    HE087 = "The output {path} is one of the inputs and would replace it. Give another name."
     # 090-099: resolving and evaluation
     HE090 = (
         "The span group '{key}' holds {spans} spans but its attrs['scores'] has {scores} values. "
@@ -273,8 +293,8 @@ class Warnings(metaclass=_WithCode):
     )
     # 020-039: encoders
     HW034 = (
-        "context_sentences is set, but there are docs without sentence boundaries: each is read as "
-        "one running text. Put a sentencizer before the transformer, and in training name it in "
+        "context_sentences is set, but {lost} of {total} docs have no sentence boundaries: each is "
+        "read as one running text. Put a sentencizer before the transformer, and in training name it in "
         "annotating_components."
     )
     # 060-089: corpora and conversion

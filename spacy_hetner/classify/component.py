@@ -5,7 +5,6 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 import numpy
 import torch
 from spacy.language import Language
-from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
@@ -17,6 +16,7 @@ from ..spans.assign import assign_labels, pair_candidates, soft_weights
 from ..spans.batch import concatenate_spans
 from ..spans.groups import group_spans, make_span_group
 from ..spans.handover import handed_over
+from ..spans.pipe import SpanPipe
 from ..spans.soft_nms import best_per_span, soft_nms
 from ..torch_bridge import loss_and_gradients
 from ..types import PairedSpans, ScoredSpans
@@ -113,7 +113,7 @@ def make_span_classifier(
     )
 
 
-class SpanClassifier(TrainablePipe):
+class SpanClassifier(SpanPipe):
     """Locate and Label's second stage: a label for each candidate, then Soft-NMS.
 
     Reads ``doc.spans[candidates_key]``, whoever wrote it, and writes ``doc.spans[spans_key]``:
@@ -162,10 +162,9 @@ class SpanClassifier(TrainablePipe):
         self.name = name
         self.scorer = scorer
         unbounded = float("inf")
-        # spaCy saves cfg with the model, and the saved values win over the config at loading:
-        # it holds what was learned, not what was set.
+        # What was learned, not what was set: see SpanPipe.
         self.cfg: Dict[str, Any] = {"labels": []}
-        self.settings: Dict[str, Any] = {
+        self.settings = {
             "spans_key": spans_key,
             "candidates_key": candidates_key,
             "match_iou": check_range("match_iou", match_iou, 0, 1),
@@ -286,16 +285,6 @@ class SpanClassifier(TrainablePipe):
 
         value, (d_logits,) = loss_and_gradients(loss, logits)
         return value, d_logits
-
-    def score(self, examples: Iterable[Example], **settings: Any) -> Dict[str, Any]:
-        """Scores by the configured scorer, which is told this component's groups."""
-        if self.scorer is None:
-            return {}
-        keys = {
-            "entities_key": self.settings["spans_key"],
-            "candidates_key": self.settings["candidates_key"],
-        }
-        return self.scorer(examples, **{**settings, **keys})
 
     def initialize(
         self,

@@ -4,12 +4,10 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, cast
 
 from spacy.tokens import Doc
 from thinc.api import ArgsKwargs, Model, torch2xp, xp2torch
-from thinc.layers import PyTorchWrapper_v3
 from thinc.types import Floats2d
 
-from ..spans.batch import convert_span_inputs, span_model, token_width
+from ..spans.batch import span_model, token_width, torch_head
 from ..spans.head import check_head
-from ..torch_bridge import deserialize_module, serialize_module
 from .module import SpanClassifier
 
 
@@ -32,7 +30,7 @@ def build_span_classifier_model(
     """
     width = token_width(tok2vec, width)
     hidden_width, dropout = check_head(hidden_width or width, dropout)
-    head = _head(SpanClassifier(width, hidden_width, 0, dropout))
+    head = torch_head(SpanClassifier(width, hidden_width, 0, dropout), _convert_outputs)
     return span_model("hetner-span-classifier", tok2vec, head)
 
 
@@ -51,17 +49,7 @@ def set_n_labels(model: Model, n_labels: int, *, keep_weights: bool = False) -> 
         for name, values in present.state_dict().items():
             weights[name][: len(values)] = values
     # A new node, since optimizers keep state by node and parameter, in the sizes they had.
-    model.replace_node(head, _head(resized))
-
-
-def _head(module: SpanClassifier) -> Model:
-    return PyTorchWrapper_v3(
-        module,
-        convert_inputs=convert_span_inputs,
-        convert_outputs=_convert_outputs,
-        serialize_model=serialize_module,
-        deserialize_model=deserialize_module,
-    )
+    model.replace_node(head, torch_head(resized, _convert_outputs))
 
 
 def _convert_outputs(

@@ -1,6 +1,5 @@
 """``spacy hetner evaluate``: all scores of a pipeline, as tables and as JSON."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -9,6 +8,7 @@ from wasabi import msg
 
 from ..corpora.stores import replacing
 from ..evaluation.evaluate import evaluate_model
+from ..files import write_json
 
 
 def evaluate_cli(
@@ -49,6 +49,5 @@ def evaluate_cli(
     print(report.to_text())
     if output is not None:
         with replacing(output) as partial:
-            text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
-            partial.write_text(f"{text}\n", encoding="utf8")
+            write_json(partial, report.to_dict())
         msg.good(f"Saved the report to {output}")

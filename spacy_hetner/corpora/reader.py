@@ -1,7 +1,6 @@
 """A registered corpus reader: records to training examples."""
 
 import warnings
-from itertools import islice
 from typing import Callable, Iterable, Iterator, Optional
 
 import numpy
@@ -27,14 +26,17 @@ def create_record_corpus(
     """Registered as ``spacy_hetner.RecordCorpus.v1``: examples from a store of records.
 
     The reference of each example has all spans in ``doc.spans[spans_key]`` and the outermost in
-    ``doc.ents``. Records without tokens are left out, as spaCy's own reader does.
+    ``doc.ents``. Records without tokens are left out, as spaCy's own reader does. Of the docs in a
+    DocBin the tokens, blanks, spans and ids are read, and nothing else: tags, lemmas and sentence
+    starts are not.
 
     path (Optional[str]): A ``.parquet`` or ``.spacy`` file, or a folder of such.
     spans_key (str): Name of the span group with the gold spans, in the examples and in a DocBin.
     gold_tokens (bool): Give the pipeline the tokens of the corpus. Otherwise its own tokenizer
         cuts the text, and spans whose boundaries it does not find are lost.
     limit (int): Take so many examples; 0 takes all.
-    max_length (int): Leave out records of more tokens, and warn once (HW060); 0 takes all.
+    max_length (int): Leave out records of more tokens, and warn once they are read (HW060); 0
+        takes all.
     shuffle (bool): Give the records in another order each time, by row groups and within each.
         ``spacy train`` shuffles by itself unless it streams (``training.max_epochs = -1``).
     seed (int): Seed of the shuffling.
@@ -54,9 +56,7 @@ def create_record_corpus(
         records: Iterator[Record] = (
             record for record in read_stores([path], spans_key=spans_key, rng=rng) if record.tokens
         )
-        if max_length:
-            records = _no_longer_than(max_length, records, path)
-        for record in islice(records, limit or None):
+        for record in _chosen(records, limit, max_length, path):
             reference = record_to_doc(record, nlp.vocab, spans_key)
             if gold_tokens:
                 predicted = Doc(nlp.vocab, words=record.tokens, spaces=record.spaces)
@@ -67,19 +67,27 @@ def create_record_corpus(
     return read_examples
 
 
-def _no_longer_than(limit: int, records: Iterable[Record], path: str) -> Iterator[Record]:
-    """Leave out long records; at the end tell how many."""
-    total, lost = 0, []
+def _chosen(
+    records: Iterable[Record], limit: int, max_length: int, path: str
+) -> Iterator[Record]:
+    """The first ``limit`` records that are not too long; at the end tell how many are."""
+    taken, too_long = 0, []
     for record in records:
-        total += 1
-        if len(record.tokens) <= limit:
-            yield record
-        else:
-            lost.append(len(record.tokens))
-    if lost:
+        if max_length and len(record.tokens) > max_length:
+            too_long.append(len(record.tokens))
+            continue
+        taken += 1
+        yield record
+        if taken == limit:
+            break
+    if too_long:
         warnings.warn(
             Warnings.HW060.format(
-                lost=len(lost), total=total, path=path, limit=limit, longest=max(lost)
+                lost=len(too_long),
+                total=taken + len(too_long),
+                path=path,
+                limit=max_length,
+                longest=max(too_long),
             ),
             stacklevel=2,
         )

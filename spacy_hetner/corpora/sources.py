@@ -1,6 +1,7 @@
 """Files as lines and text: transparently unpacked, strictly decoded, cut only at line feeds."""
 
 import bz2
+import codecs
 import gzip
 import lzma
 import zipfile
@@ -16,7 +17,8 @@ PathLike = Union[str, Path]
 
 _OPENERS: Dict[str, Callable[..., Any]] = {".xz": lzma.open, ".bz2": bz2.open, ".gz": gzip.open}
 PACKED_SUFFIXES = (*_OPENERS, ".zip")
-_DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
+# zipfile raises RuntimeError for an encrypted file and for a method that it does not know.
+_UNREADABLE = (EOFError, OSError, RuntimeError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
 
 
 def find_files(paths: Sequence[PathLike], suffixes: Sequence[str] = ()) -> List[Path]:
@@ -52,7 +54,7 @@ def read_lines(path: PathLike, encoding: str = "utf-8") -> Iterator[Tuple[int, s
     mark is dropped.
 
     Raises ValueError, with file and line, for bytes that are not in the encoding (HE063) and for
-    a file that is damaged or cut off (HE064).
+    a file that is damaged, cut off or encrypted (HE064).
     """
     number = 0
     with _reading(path, encoding, lambda: number + 1) as file:
@@ -72,9 +74,9 @@ def _reading(
     path: PathLike, encoding: str, line_number: Callable[[], int]
 ) -> Iterator[TextIOWrapper]:
     """Open a file, and turn what can go wrong in reading it into errors with file and line."""
-    # "-sig" drops a byte order mark, which no corpus means as text.
-    codec = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
     try:
+        # "-sig" drops a byte order mark, which no corpus means as text.
+        codec = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
         with (
             _open_binary(Path(path)) as binary,
             TextIOWrapper(binary, encoding=codec, newline="\n") as text,
@@ -93,7 +95,12 @@ def _reading(
         raise ValueError(
             Errors.HE063.format(place=place, encoding=encoding, reason=error.reason)
         ) from error
-    except _DAMAGE as error:
+    except UnicodeError as error:  # such as UTF-16 without a byte order mark
+        place = f"{path}:{line_number()}"
+        raise ValueError(
+            Errors.HE063.format(place=place, encoding=encoding, reason=error)
+        ) from error
+    except _UNREADABLE as error:
         place = f"{path}:{line_number()}"
         raise ValueError(Errors.HE064.format(place=place, reason=error)) from error
 

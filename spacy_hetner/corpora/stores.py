@@ -10,7 +10,7 @@ import zlib
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Type
 
 import numpy
 import pyarrow as pa
@@ -39,15 +39,14 @@ ROW_GROUP = 8192
 
 
 class Store(NamedTuple):
-    """A way to keep records: the suffix of its files, and how they are written and read."""
+    """A way to keep records: how they are written and read."""
 
-    suffix: str
     write: Callable[[Iterable[Record], PathLike], int]
     read: Callable[[PathLike], Iterator[Record]]
 
 
 def write_parquet(records: Iterable[Record], path: PathLike) -> int:
-    """Write records as Parquet (zstd), row group by row group.
+    """Write records as Parquet (zstd, with checksums), row group by row group.
 
     The file appears under its name when it is complete, or not at all.
 
@@ -57,7 +56,10 @@ def write_parquet(records: Iterable[Record], path: PathLike) -> int:
     """
     count = 0
     rest = iter(records)
-    with replacing(path) as partial, pq.ParquetWriter(partial, SCHEMA, compression="zstd") as file:
+    with (
+        replacing(path) as partial,
+        pq.ParquetWriter(partial, SCHEMA, compression="zstd", write_page_checksum=True) as file,
+    ):
         while batch := list(islice(rest, ROW_GROUP)):
             file.write_batch(_to_batch(batch), row_group_size=ROW_GROUP)
             count += len(batch)
@@ -71,12 +73,11 @@ def read_parquet(
 
     rng (Optional[numpy.random.Generator]): Shuffle the row groups, and the records within each.
 
-    Raises ValueError (HE079) for a file that is no record store.
+    Raises ValueError (HE079) for a file that is no record store, or a damaged one.
     """
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(Errors.HE079.format(path=path, reason=error)) from error
+    readable = partial(_readable, path, pa.ArrowException, OSError)
+    with readable():
+        file = pq.ParquetFile(path, page_checksum_verification=True)
     with file:
         missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
         if missing:
@@ -86,7 +87,8 @@ def read_parquet(
         if rng is not None:
             rng.shuffle(groups)
         for group in groups:
-            table = file.read_row_group(int(group), columns=SCHEMA.names)
+            with readable():
+                table = file.read_row_group(int(group), columns=SCHEMA.names)
             if rng is not None:
                 table = table.take(rng.permutation(len(table)))
             yield from _from_columns(table.to_pydict())
@@ -105,30 +107,24 @@ def write_docbin(records: Iterable[Record], path: PathLike, *, spans_key: str = 
 
 def read_docbin(path: PathLike, *, spans_key: str = SPANS_KEY) -> Iterator[Record]:
     """Stream the records of a DocBin. Raises ValueError (HE079) for a file that is none."""
-    try:
+    with _readable(path, OSError, zlib.error, KeyError, TypeError, ValueError):
         docs = DocBin().from_disk(path)
-    except (OSError, zlib.error, KeyError, TypeError, ValueError) as error:
-        raise ValueError(Errors.HE079.format(path=path, reason=error)) from error
     return (doc_to_record(doc, spans_key) for doc in docs.get_docs(Vocab()))
 
 
 STORES: Dict[str, Store] = {
-    "parquet": Store(".parquet", write_parquet, read_parquet),
-    "spacy": Store(".spacy", write_docbin, read_docbin),
+    ".parquet": Store(write_parquet, read_parquet),
+    ".spacy": Store(write_docbin, read_docbin),
 }
+"""By the suffix of their files."""
 
 
-def store_of(path: PathLike, name: Optional[str] = None) -> Store:
-    """The kind of store that a file is, by its suffix or by name.
-
-    Raises ValueError for an unknown name (HE004) or suffix (HE077).
-    """
-    if name is not None and name not in STORES:
-        raise ValueError(Errors.HE004.format(name="store", value=name, choices=", ".join(STORES)))
-    named = STORES.get(name or Path(path).suffix[1:])
-    if named is None:
+def store_of(path: PathLike) -> Store:
+    """The kind of store that a file is, by its suffix. Raises ValueError (HE077) if it has none."""
+    store = STORES.get(Path(path).suffix)
+    if store is None:
         raise ValueError(Errors.HE077.format(path=path))
-    return named
+    return store
 
 
 def read_stores(
@@ -146,7 +142,7 @@ def read_stores(
     Raises ValueError for paths without stores (HE075, HE077), files that are none (HE079) and docs
     of other span groups (HE084).
     """
-    files = find_files(paths, [store.suffix for store in STORES.values()])
+    files = find_files(paths, list(STORES))
     if rng is not None:
         rng.shuffle(files)  # type: ignore[arg-type]
     for file in files:
@@ -176,6 +172,15 @@ def replacing(path: PathLike) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):
             partial.unlink()
+
+
+@contextmanager
+def _readable(path: PathLike, *failures: Type[Exception]) -> Iterator[None]:
+    """Turn what goes wrong in reading a store into HE079."""
+    try:
+        yield
+    except failures as error:
+        raise ValueError(Errors.HE079.format(path=path, reason=error)) from error
 
 
 def _to_batch(records: List[Record]) -> pa.RecordBatch:

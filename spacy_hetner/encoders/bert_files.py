@@ -4,7 +4,6 @@ Neither torch nor transformers nor tokenizers is needed to write them: weights a
 and the tokenizer is described in the JSON that fast tokenizers read.
 """
 
-import json
 import re
 import unicodedata
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 import numpy
 from safetensors.numpy import save
 
+from ..files import write_json
 from .chinese import CJK
 from .folder import CONFIG, WEIGHTS
 
@@ -82,12 +82,6 @@ def bert_shapes(config: Mapping[str, Any]) -> Dict[str, Tuple[int, ...]]:
 def fold(text: str) -> str:
     """What the tokenizer makes of a text before it looks for pieces: the characters to know."""
     return re.sub(_VARIATION_SELECTORS, "", unicodedata.normalize("NFKC", text))
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON as Hugging Face does: indented, not ASCII only, one newline at the end."""
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    path.write_text(f"{text}\n", encoding="utf8", newline="\n")
 
 
 def write_bert(

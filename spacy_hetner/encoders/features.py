@@ -1,30 +1,29 @@
 """Word, part-of-speech and character features beside the encoder's vectors, as a torch module."""
 
+from dataclasses import dataclass
 from typing import List, Optional
 
 import numpy
 import torch
-from spacy.tokens import Doc
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 N_POS = 128  # spaCy's universal part-of-speech symbols lie below (symbols.POS + 18)
 
 
+@dataclass
 class TokenFeatures:
-    """What is read off the docs of a batch.
+    """What is known of the tokens of a batch.
 
     doc_lengths: tokens of each doc, all >= 1; pos: int64 (n_tokens,); characters: code points of
     each token; vectors: float32 (n_tokens, width) static word vectors. A feature that the model
     does not use is None.
     """
 
-    def __init__(self, docs: List[Doc], *, pos: bool, characters: bool, vectors: bool) -> None:
-        self.doc_lengths = [len(doc) for doc in docs]
-        tokens = [token for doc in docs for token in doc]
-        self.pos = numpy.array([t.pos for t in tokens], dtype="int64") if pos else None
-        self.characters = [[ord(c) for c in t.text] for t in tokens] if characters else None
-        self.vectors = numpy.array([t.vector for t in tokens], dtype="float32") if vectors else None
+    doc_lengths: List[int]
+    pos: Optional[numpy.ndarray]
+    characters: Optional[List[List[int]]]
+    vectors: Optional[numpy.ndarray]
 
 
 class FeatureEncoder(nn.Module):

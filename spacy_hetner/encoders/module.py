@@ -7,8 +7,8 @@ import numpy
 import torch
 from torch import Tensor, nn
 
+from .alignment import PieceBatch
 from .batching import length_buckets
-from .pieces import PieceBatch
 
 POOLINGS = ("first", "last", "mean", "max")
 PRECISIONS = ("fp32", "bf16")

@@ -1,7 +1,6 @@
 """From docs to word pieces: tokenised once, cut into windows, aligned to tokens by offsets."""
 
 import warnings
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, List, Tuple
 
@@ -9,49 +8,8 @@ import numpy
 from spacy.tokens import Doc
 
 from ..errors import Warnings
+from .alignment import PieceBatch, align_offsets
 from .windows import Window, sentence_windows, strided_windows
-
-
-@dataclass
-class PieceBatch:
-    """The encoder's input for a batch of docs.
-
-    window_ids: one int64 array of piece ids a window, special pieces included.
-    link_window, link_row, link_token: int64 ``(n_links,)``; each link says that the vector at row
-        ``link_row`` of window ``link_window`` belongs to token ``link_token`` (counted over the
-        whole batch). Links are ordered by token, then by piece. A token that the piece tokenizer
-        swallows (some control characters) has no link.
-    n_tokens: tokens in the batch; doc_lengths: tokens of each doc.
-    """
-
-    window_ids: List[numpy.ndarray]
-    link_window: numpy.ndarray
-    link_row: numpy.ndarray
-    link_token: numpy.ndarray
-    n_tokens: int
-    doc_lengths: List[int]
-
-
-def align_offsets(
-    token_offsets: numpy.ndarray, piece_offsets: numpy.ndarray
-) -> Tuple[numpy.ndarray, numpy.ndarray]:
-    """Link tokens to the pieces that share a character with them.
-
-    token_offsets, piece_offsets: int ``(n, 2)``, half-open character ranges, in text order.
-    RETURNS: ``(link_token, link_piece)``, int64 ``(n_links,)`` each, ordered by token.
-    """
-    first = numpy.searchsorted(piece_offsets[:, 1], token_offsets[:, 0], side="right")
-    last = numpy.searchsorted(piece_offsets[:, 0], token_offsets[:, 1], side="left")
-    return _expand_ranges(first, numpy.maximum(last - first, 0))
-
-
-def _expand_ranges(
-    first: numpy.ndarray, counts: numpy.ndarray
-) -> Tuple[numpy.ndarray, numpy.ndarray]:
-    """Row i becomes the links (i, first[i]), (i, first[i] + 1), ... of length counts[i]."""
-    owner = numpy.repeat(numpy.arange(len(first)), counts)
-    before = numpy.cumsum(counts) - counts
-    return owner, numpy.arange(len(owner)) - before[owner] + first[owner]
 
 
 class PieceTokenizer:
@@ -81,6 +39,7 @@ class PieceTokenizer:
         self.by_token = by_token
 
     def __call__(self, docs: List[Doc]) -> PieceBatch:
+        self._tell_unbounded(docs)
         window_ids: List[numpy.ndarray] = []
         windows_of_links: List[numpy.ndarray] = []
         rows_of_links: List[numpy.ndarray] = []
@@ -139,13 +98,15 @@ class PieceTokenizer:
             results.append((ids, *links))
         return results
 
+    def _tell_unbounded(self, docs: List[Doc]) -> None:
+        lost = 0 if self.context_sentences < 0 else sum(not _has_sentences(doc) for doc in docs)
+        if lost:
+            warnings.warn(Warnings.HW034.format(lost=lost, total=len(docs)), stacklevel=3)
+
     def _windows(
         self, doc: Doc, n_pieces: int, link_token: numpy.ndarray, link_piece: numpy.ndarray
     ) -> List[Window]:
-        has_sentences = self.context_sentences >= 0 and doc.has_annotation("SENT_START")
-        if self.context_sentences >= 0 and not has_sentences:
-            warnings.warn(Warnings.HW034, stacklevel=2)
-        if not has_sentences:
+        if self.context_sentences < 0 or not _has_sentences(doc):
             return strided_windows(0, n_pieces, self.capacity, self.overlap)
         # A sentence's pieces run from its first token's first piece to the next sentence's.
         firsts = numpy.searchsorted(link_token, [sent.start for sent in doc.sents])
@@ -153,6 +114,10 @@ class PieceTokenizer:
         cuts = [0, *piece_at[firsts[1:]].tolist(), n_pieces]
         bounds = list(pairwise(cuts))
         return sentence_windows(bounds, self.context_sentences, self.capacity, self.overlap)
+
+
+def _has_sentences(doc: Doc) -> bool:
+    return doc.has_annotation("SENT_START")
 
 
 def _token_offsets(doc: Doc) -> numpy.ndarray:

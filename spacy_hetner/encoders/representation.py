@@ -4,16 +4,24 @@ import math
 from typing import Any, Callable, List, Optional, Tuple, cast
 
 import numpy
-from spacy.tokens import Doc
-from thinc.api import ArgsKwargs, Model, chain, torch2xp, xp2torch
+from spacy.tokens import Doc, Token
+from thinc.api import (
+    ArgsKwargs,
+    Model,
+    chain,
+    get_array_module,
+    to_numpy,
+    torch2xp,
+    xp2torch,
+)
 from thinc.layers import PyTorchWrapper_v3
 from thinc.types import Floats2d
 
 from ..errors import Errors
 from ..torch_bridge import deserialize_module, serialize_module
 from ..validation import check_range
+from .encoder import load_adapter
 from .features import FeatureEncoder, TokenFeatures
-from .spacy_adapter import transformer_listener
 from .standardize import standardize
 
 
@@ -47,8 +55,8 @@ def build_token_representation(
     dropout (float): Dropout on each feature.
     lstm_dropout (float): Dropout on the BiLSTM's states.
     RETURNS (Model[List[Doc], List[Floats2d]]): The shared token representation.
-    RAISES (ValueError): HE002 for a setting out of range, HE036 for an odd width of a BiLSTM; from
-        initialize: HE006, HE008 for a width that is not the encoder's or the word vectors'.
+    RAISES (ValueError): HE002 for a setting out of range, HE036 for an odd width of a BiLSTM, HE038
+        for no encoder and no spacy-transformers to listen with; from initialize: HE006, HE008 for a width that is not the encoder's or the word vectors'.
     """
     encoder_width = encoder_width or width
     for name, value, low, high in (
@@ -65,7 +73,7 @@ def build_token_representation(
         check_range(name, value, low, high)
     if lstm_layers and width % 2:
         raise ValueError(Errors.HE036.format(value=width))
-    encoder = encoder or transformer_listener()
+    encoder = encoder or load_adapter().transformer_listener()
     layers: List[Model] = [chain(encoder, standardize()) if standardized else encoder]
     if vector_width or pos_width or char_width or lstm_layers or encoder_width != width:
         module = FeatureEncoder(
@@ -129,7 +137,7 @@ def forward(
     if len(model.layers) == 1:
         return encoded, backprop_encoder
     present = [i for i, doc in enumerate(docs) if len(doc)]
-    features = TokenFeatures(
+    features = read_features(
         [docs[i] for i in present],
         pos=model.attrs["pos"],
         characters=model.attrs["characters"],
@@ -146,6 +154,23 @@ def forward(
         return backprop_encoder(_split(backprop_features(d_joined), docs))
 
     return vectors, backprop
+
+
+def read_features(docs: List[Doc], *, pos: bool, characters: bool, vectors: bool) -> TokenFeatures:
+    """Read those features off docs that are asked for; no doc may be empty."""
+    tokens = [token for doc in docs for token in doc]
+    return TokenFeatures(
+        doc_lengths=[len(doc) for doc in docs],
+        pos=numpy.array([t.pos for t in tokens], dtype="int64") if pos else None,
+        characters=[[ord(c) for c in t.text] for t in tokens] if characters else None,
+        vectors=_word_vectors(tokens) if vectors else None,
+    )
+
+
+def _word_vectors(tokens: List[Token]) -> numpy.ndarray:
+    rows = [token.vector for token in tokens]
+    # They may lie on the GPU: brought over all at once.
+    return to_numpy(get_array_module(rows[0]).stack(rows)).astype("float32", copy=False)
 
 
 def _split(rows: Floats2d, docs: List[Doc]) -> List[Floats2d]:

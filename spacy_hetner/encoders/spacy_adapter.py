@@ -7,13 +7,12 @@ works unchanged, while tokenising, windowing, batching and pooling are ours.
 """
 
 import inspect
-import math
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Literal, Optional, Tuple, cast
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, cast
 
 import numpy
 import srsly
@@ -39,15 +38,16 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import logging as transformers_logging
 
 from ..errors import Errors
-from ..validation import check_choice, check_range
+from ..validation import check_range
+from .alignment import PieceBatch
 from .folder import check_encoder_folder
-from .module import POOLINGS, PRECISIONS, TokenEncoder
-from .pieces import PieceBatch, PieceTokenizer
+from .module import TokenEncoder
+from .pieces import PieceTokenizer
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How docs become windows of pieces; see ``build_encoder_model``.
+    """How docs become windows of pieces; see ``encoder.build_encoder_model``.
 
     Kept out of the model's attrs, which are saved with the weights and would silently undo what a
     config says when the pipeline is loaded.
@@ -76,52 +76,8 @@ class TokenVectorBatch:
         return get_array_module(rows[0]).concatenate(rows)
 
 
-def build_encoder_model(
-    name: str,
-    *,
-    pooling: Literal["first", "last", "mean", "max"] = "max",
-    layers: int = 1,
-    window: int = 256,
-    overlap: int = 64,
-    context_sentences: int = -1,
-    by_token: bool = False,
-    precision: Literal["fp32", "bf16"] = "fp32",
-    min_density: float = 0.9,
-    max_batch_pieces: int = 4096,
-) -> Model[List[Doc], TokenVectorBatch]:
-    """The model of a ``transformer`` component: a local encoder folder, batched without waste.
-
-    name (str): Path of an encoder folder in Hugging Face layout. It is read once, when the
-        pipeline is initialized; a saved pipeline carries the encoder with it.
-    pooling (str): How the pieces of a token become its vector. Locate and Label takes "max".
-    layers (int): The mean of the last so many hidden layers is used.
-    window (int): Most pieces the encoder reads at once; longer docs are read in several windows.
-    overlap (int): Pieces that neighbouring windows share. Nothing is ever truncated.
-    context_sentences (int): -1: the doc is one running text. k >= 0: every sentence is encoded
-        with k sentences on either side as context.
-    by_token (bool): Tokenise each token on its own, which keeps tokens smaller than a word apart.
-    precision (str): "bf16" runs the encoder under autocast; vectors stay float32.
-    min_density (float): Least share of real pieces in every padded batch.
-    max_batch_pieces (int): Most pieces, padding included, that the encoder computes at once.
-    RETURNS (Model[List[Doc], TokenVectorBatch]): Its dim nO is set by initialize or from_bytes.
-    RAISES (ValueError): HE002, HE004, HE032 on bad settings; from initialize: HE020-HE023, HE034,
-        HE035 for a folder that cannot be used, HE002 for more layers than the encoder has.
-    """
-    check_choice("pooling", pooling, POOLINGS)
-    check_choice("precision", precision, PRECISIONS)
-    check_range("layers", layers, 1, math.inf)
-    check_range("context_sentences", context_sentences, -1, math.inf)
-    check_range("min_density", min_density, 0, 1)
-    check_range("max_batch_pieces", max_batch_pieces, 1, math.inf)
-    if not 0 <= overlap < window:
-        raise ValueError(Errors.HE032.format(capacity=window, overlap=overlap))
-    module = TokenEncoder(
-        pooling=pooling,
-        layers=layers,
-        precision=precision,
-        min_density=min_density,
-        max_batch_pieces=max_batch_pieces,
-    )
+def encoder_model(module: TokenEncoder, reading: Reading) -> Model[List[Doc], TokenVectorBatch]:
+    """The module as a model over docs; ``initialize`` loads the encoder that ``reading`` names."""
     wrapper: Model = PyTorchWrapper_v3(
         module,
         convert_inputs=_convert_inputs,
@@ -129,7 +85,6 @@ def build_encoder_model(
         serialize_model=_serialize,
         deserialize_model=_deserialize,
     )
-    reading = Reading(str(name), window, overlap, context_sentences, by_token)
     return Model(
         "hetner-encoder",
         partial(forward, reading=reading),
@@ -144,10 +99,8 @@ def init(model: Model, X: Any = None, Y: Any = None, *, reading: Reading) -> Non
     """Read the encoder folder, unless the model already carries an encoder."""
     module = torch_encoder(model)
     if module.transformer is None:
-        folder = str(check_encoder_folder(reading.folder))
-        module.tokenizer = _load_tokenizer(folder, by_token=reading.by_token)
-        transformer = _load_transformer(folder, _load_config(folder))
-        module.transformer = transformer.to(get_torch_default_device())
+        _load_encoder(module, str(check_encoder_folder(reading.folder)), by_token=reading.by_token)
+        module.to(get_torch_default_device())
     config = cast(Any, module.transformer).config
     check_range("layers", module.layers, 1, config.num_hidden_layers)
     model.set_dim("nO", config.hidden_size, force=True)
@@ -183,7 +136,7 @@ def transformer_listener(upstream: str = "*") -> Model[List[Doc], List[Floats2d]
 
 
 def torch_encoder(model: Model) -> TokenEncoder:
-    """The torch module inside the model that ``build_encoder_model`` returns."""
+    """The torch module inside the model that ``encoder_model`` returns."""
     return cast(TokenEncoder, model.layers[0].shims[0]._model)
 
 
@@ -248,6 +201,29 @@ def _convert_outputs(model: Model, inputs_outputs: Any, is_train: bool) -> Tuple
     return torch2xp(vectors), backprop
 
 
+def _load_encoder(
+    module: TokenEncoder,
+    folder: str,
+    *,
+    by_token: bool,
+    weights: Optional[Dict[str, torch.Tensor]] = None,
+) -> None:
+    """Give the module the tokenizer and the encoder of a folder, or those weights of an encoder.
+
+    RAISES (ValueError): HE039 where the tokenizer makes pieces that the encoder has no row for.
+    """
+    place = folder if weights is None else "the saved pipeline"
+    tokenizer = _load_tokenizer(folder, by_token=by_token)
+    config = _load_config(folder)
+    pieces, rows = max(tokenizer.get_vocab().values()) + 1, getattr(config, "vocab_size", 0)
+    if pieces > rows:
+        raise ValueError(Errors.HE039.format(path=place, pieces=pieces, rows=rows))
+    module.transformer = _load_transformer(
+        place, config, folder if weights is None else None, weights
+    )
+    module.tokenizer = tokenizer
+
+
 def _load_config(folder: str) -> Any:
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -269,21 +245,22 @@ def _load_tokenizer(folder: str, *, by_token: bool) -> Any:
         if by_token and getattr(tokenizer, "add_prefix_space", True) is False:
             # Byte-level pieces carry the space before a word, which a token on its own lacks.
             tokenizer = load(add_prefix_space=True)
+        pieces = tokenizer("a", add_special_tokens=False)["input_ids"]
     except Exception as err:  # The tokenizer library raises nothing more special.
         raise ValueError(Errors.HE023.format(path=folder)) from err
-    if not tokenizer.is_fast:
+    if not (tokenizer.is_fast and pieces):
         raise ValueError(Errors.HE023.format(path=folder))
     return tokenizer
 
 
 def _load_transformer(
-    folder: Optional[str], config: Any, weights: Optional[Dict[str, torch.Tensor]] = None
+    place: str, config: Any, folder: Optional[str], weights: Optional[Dict[str, torch.Tensor]]
 ) -> torch.nn.Module:
     """The encoder with the weights of its folder, or else with those given, in float32.
 
-    RAISES (ValueError): HE034 where weights are missing or have other shapes than the config's.
+    RAISES (ValueError): HE034 where the config describes no encoder, or weights are missing or of
+        other shapes.
     """
-    place = folder or "the saved pipeline"
     known: Any = MODEL_MAPPING[type(config)]
     architecture = known[0] if isinstance(known, (list, tuple)) else known
     # BERT-like encoders make a pooling layer that no token ever uses: leave it out.
@@ -301,8 +278,9 @@ def _load_transformer(
                 output_loading_info=True,
                 **({"add_pooling_layer": False} if has_pooler else {}),
             )
-    except RuntimeError as err:
-        raise ValueError(Errors.HE034.format(path=place, reason=err)) from err
+    except Exception as err:  # A config's values reach code that checks them in any way or none.
+        reason = f"{type(err).__name__}: {err}"
+        raise ValueError(Errors.HE034.format(path=place, reason=reason)) from err
     missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
     if missing:
         reason = f"{len(missing)} are missing, such as {', '.join(missing[:3])}"
@@ -345,7 +323,5 @@ def _deserialize(module: TokenEncoder, data: bytes, device: torch.device) -> Tok
         for name, content in message["files"].items():
             Path(folder, Path(name).name).write_bytes(content)
         # Whatever by_token asks for was saved with the tokenizer.
-        module.tokenizer = _load_tokenizer(folder, by_token=False)
-        config = _load_config(folder)
-    module.transformer = _load_transformer(None, config, load_safetensors(message["weights"]))
+        _load_encoder(module, folder, by_token=False, weights=load_safetensors(message["weights"]))
     return module.to(device)

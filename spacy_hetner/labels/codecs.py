@@ -14,12 +14,12 @@ BIOES   BIEOS, IOBES                           as BMES, with I for M
 ======  =====================================  ==============================================
 """
 
-from collections import Counter
 from functools import lru_cache
 from typing import Dict, Iterable, List, Literal, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import Errors
 from ..types import LabelledSpan
+from ..validation import check_choice
 
 Decoding = Literal["conlleval", "strict"]
 DECODINGS = ("conlleval", "strict")
@@ -62,7 +62,6 @@ ORPHAN = "inside tag after no span"
 LABEL_CHANGE = "inside tag after another label"
 UNCLOSED = "span without an end tag"
 NEEDLESS_BEGIN = "begin tag that separates nothing"
-FAULT_CAUSES = (ORPHAN, LABEL_CHANGE, UNCLOSED, NEEDLESS_BEGIN)
 
 
 class TagFault(NamedTuple):
@@ -80,11 +79,6 @@ class DecodedTags(NamedTuple):
 
     spans: List[LabelledSpan]
     faults: List[TagFault]
-
-    @property
-    def causes(self) -> Dict[str, int]:
-        """How often each cause occurred."""
-        return dict(Counter(fault.cause for fault in self.faults))
 
 
 class UnknownTagError(ValueError):
@@ -111,12 +105,8 @@ def scheme_name(name: str) -> str:
 
     Raises ValueError (HE004) if there is no such scheme.
     """
-    key = name.upper()
-    canonical = _ALIASES.get(key, key)
-    if canonical not in SCHEMES:
-        choices = ", ".join([*SCHEMES, *_ALIASES])
-        raise ValueError(Errors.HE004.format(name="tag scheme", value=name, choices=choices))
-    return canonical
+    key = check_choice("tag scheme", name.upper(), [*SCHEMES, *_ALIASES])
+    return _ALIASES.get(key, key)
 
 
 def decode_tags(tags: Sequence[str], scheme: str, mode: Decoding = "conlleval") -> DecodedTags:
@@ -136,10 +126,7 @@ def decode_tags(tags: Sequence[str], scheme: str, mode: Decoding = "conlleval") 
     a ValueError, for a tag that the scheme does not have.
     """
     name = scheme_name(scheme)
-    if mode not in DECODINGS:
-        raise ValueError(
-            Errors.HE004.format(name="decoding", value=mode, choices=", ".join(DECODINGS))
-        )
+    check_choice("decoding", mode, DECODINGS)
     rules = SCHEMES[name]
     chunks: List[Tuple[LabelledSpan, str]] = []
     start, label, cause = -1, "", ""  # the open span; start is -1 where none is

@@ -18,7 +18,6 @@ from typing import (
 import numpy
 import torch
 from spacy.language import Language
-from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
@@ -31,6 +30,7 @@ from ..spans.assign import SeedTargets, assign_seeds, sample_seeds, soft_weights
 from ..spans.batch import SpanBatch, concatenate_spans, sentence_bounds, split_by_doc
 from ..spans.groups import make_span_group
 from ..spans.handover import hand_over
+from ..spans.pipe import SpanPipe
 from ..spans.seeds import check_lengths, enumerate_seeds
 from ..spans.soft_nms import best_per_span
 from ..torch_bridge import loss_and_gradients
@@ -154,7 +154,7 @@ class Seeds(NamedTuple):
     bounds: SpanArray
 
 
-class SpanProposer(TrainablePipe):
+class SpanProposer(SpanPipe):
     """Locate and Label's first stage: seeds, a filter, and a regressor that moves boundaries.
 
     Writes ``doc.spans[candidates_key]``, with filter probabilities in ``attrs["scores"]``. In
@@ -213,8 +213,7 @@ class SpanProposer(TrainablePipe):
         lengths = check_lengths(lengths)
         whole = list(range(1, lengths[-1] + 1))
         unbounded = float("inf")
-        # Not named cfg: spaCy would save it beside the config, and the copy would win at loading.
-        self.settings: Dict[str, Any] = {
+        self.settings = {
             "spans_key": spans_key,
             "candidates_key": candidates_key,
             "lengths": lengths,
@@ -360,16 +359,6 @@ class SpanProposer(TrainablePipe):
         filter_value, (d_logits,) = loss_and_gradients(filter_loss, logits)
         regressor_value, (d_offsets,) = loss_and_gradients(regressor_loss, offsets)
         return (filter_value, regressor_value), (d_logits, d_offsets)
-
-    def score(self, examples: Iterable[Example], **settings: Any) -> Dict[str, Any]:
-        """Scores by the configured scorer, which is told this component's groups."""
-        if self.scorer is None:
-            return {}
-        keys = {
-            "entities_key": self.settings["spans_key"],
-            "candidates_key": self.settings["candidates_key"],
-        }
-        return self.scorer(examples, **{**settings, **keys})
 
     def initialize(
         self,

@@ -6,12 +6,10 @@ import numpy
 import torch
 from spacy.tokens import Doc
 from thinc.api import ArgsKwargs, Model, torch2xp, xp2torch
-from thinc.layers import PyTorchWrapper_v3
 from thinc.types import Floats1d, Floats2d
 
-from ..spans.batch import SpanBatch, convert_span_inputs, span_model, token_width
+from ..spans.batch import SpanBatch, convert_span_inputs, span_model, token_width, torch_head
 from ..spans.head import OUTER_BOUNDARIES, check_head
-from ..torch_bridge import deserialize_module, serialize_module
 from ..validation import check_choice
 from .module import SpanProposer
 
@@ -38,8 +36,8 @@ def build_span_proposer_model(
     check_choice("outer_boundary", outer_boundary, OUTER_BOUNDARIES)
     width = token_width(tok2vec, width)
     hidden_width, dropout = check_head(hidden_width or width, dropout)
-    head = _head(SpanProposer(width, hidden_width, dropout, outer_boundary))
-    return span_model("hetner-span-proposer", tok2vec, head)
+    module = SpanProposer(width, hidden_width, dropout, outer_boundary)
+    return span_model("hetner-span-proposer", tok2vec, torch_head(module, _convert_outputs))
 
 
 def reset_head(model: Model) -> None:
@@ -48,7 +46,7 @@ def reset_head(model: Model) -> None:
     present = cast(SpanProposer, head.shims[0]._model)
     settings: Dict[str, Any] = present.settings
     # A new node, since optimizers keep state by node.
-    model.replace_node(head, _head(SpanProposer(**settings)))
+    model.replace_node(head, torch_head(SpanProposer(**settings), _convert_outputs))
 
 
 def propose(
@@ -67,16 +65,6 @@ def propose(
         kept, logits, offsets = module.propose(tokens, spans, bounds, min_logit)
     module.train()
     return kept.cpu().numpy(), torch.sigmoid(logits).cpu().numpy(), offsets.cpu().numpy()
-
-
-def _head(module: SpanProposer) -> Model:
-    return PyTorchWrapper_v3(
-        module,
-        convert_inputs=convert_span_inputs,
-        convert_outputs=_convert_outputs,
-        serialize_model=serialize_module,
-        deserialize_model=deserialize_module,
-    )
 
 
 def _convert_outputs(

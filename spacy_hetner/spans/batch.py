@@ -6,9 +6,12 @@ from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple, c
 import numpy
 from spacy.tokens import Doc
 from thinc.api import ArgsKwargs, Model, torch2xp, xp2torch
+from thinc.layers import PyTorchWrapper_v3
 from thinc.types import Floats2d
+from torch import nn
 
 from ..errors import Errors
+from ..torch_bridge import deserialize_module, serialize_module
 from ..types import SpanArray
 
 
@@ -83,6 +86,17 @@ def convert_span_inputs(
         return xp.split(torch2xp(d_inputs.args[0]), ends)
 
     return ArgsKwargs(args=inputs, kwargs={}), backprop
+
+
+def torch_head(module: nn.Module, convert_outputs: Callable) -> Model:
+    """A torch head as a layer from a SpanBatch to what ``convert_outputs`` makes of its scores."""
+    return PyTorchWrapper_v3(
+        module,
+        convert_inputs=convert_span_inputs,
+        convert_outputs=convert_outputs,
+        serialize_model=serialize_module,
+        deserialize_model=deserialize_module,
+    )
 
 
 def span_model(name: str, tok2vec: Model[List[Doc], List[Floats2d]], head: Model) -> Model:

@@ -1,6 +1,5 @@
 """What the accuracy benchmark does around training: its figures rest on it."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import List, Tuple
@@ -12,16 +11,6 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.util import load_model_from_config
 from util import Annotation, group_of, make_doc, make_example, nested_examples, train, two_stages
-
-
-@pytest.fixture(scope="module")
-def accuracy(repo_root: Path) -> ModuleType:
-    path = repo_root / "benchmarks" / "accuracy.py"
-    spec = importlib.util.spec_from_file_location("benchmark_accuracy", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(

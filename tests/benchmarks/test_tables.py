@@ -1,7 +1,6 @@
 """The benchmark page, on rows made for the test: what is averaged, kept apart, and missed."""
 
 import copy
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -9,17 +8,6 @@ from types import ModuleType
 from typing import Any, Dict, List
 
 import pytest
-
-
-@pytest.fixture(scope="module")
-def tables(repo_root: Path) -> ModuleType:
-    path = repo_root / "benchmarks" / "tables.py"
-    spec = importlib.util.spec_from_file_location("benchmark_tables", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 ROW: Dict[str, Any] = {
     "data": "genia",

@@ -4,6 +4,7 @@ from inspect import Parameter, signature
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ...errors import Errors
+from ...validation import check_choice
 from ..records import Ledger, Record
 from ..sources import PathLike, find_files
 from .brat import read_brat
@@ -18,10 +19,16 @@ from .span_lines import read_span_lines
 
 
 class Format(NamedTuple):
-    """A corpus format: its reader, and which files of a folder are its own (all if empty)."""
+    """A corpus format.
+
+    read (Callable[..., Iterator[Record]]): Its reader.
+    suffixes (Tuple[str, ...]): Which files of a folder are its own; all if empty.
+    knows_spaces (bool): Whether its files say where blanks stand.
+    """
 
     read: Callable[..., Iterator[Record]]
     suffixes: Tuple[str, ...] = ()
+    knows_spaces: bool = False
 
     @property
     def options(self) -> List[str]:
@@ -36,20 +43,17 @@ FORMATS: Dict[str, Format] = {
     "multilabel": Format(read_multilabel),
     "parallel": Format(read_parallel),
     "span_lines": Format(read_span_lines),
-    "chunk_lines": Format(read_chunk_lines),
-    "cluener": Format(read_cluener),
+    "chunk_lines": Format(read_chunk_lines, knows_spaces=True),
+    "cluener": Format(read_cluener, knows_spaces=True),
     "json_tokens": Format(read_json_tokens),
-    "json_text": Format(read_json_text),
-    "brat": Format(read_brat, suffixes=(".txt",)),
+    "json_text": Format(read_json_text, knows_spaces=True),
+    "brat": Format(read_brat, suffixes=(".txt", ".ann"), knows_spaces=True),
 }
 
 
 def get_format(name: str) -> Format:
     """A format by its name; hyphens count as underscores. Raises ValueError (HE004)."""
-    key = name.replace("-", "_")
-    if key not in FORMATS:
-        raise ValueError(Errors.HE004.format(name="format", value=name, choices=", ".join(FORMATS)))
-    return FORMATS[key]
+    return FORMATS[check_choice("format", name.replace("-", "_"), list(FORMATS))]
 
 
 def read_records(

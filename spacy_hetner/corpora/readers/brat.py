@@ -3,9 +3,10 @@
 import re
 from collections import deque
 from pathlib import Path
-from typing import Iterator, List, Literal, Sequence, Tuple
+from typing import Iterator, List, Literal, Sequence
 
 from ...errors import Errors
+from ...validation import check_choice
 from ..records import Ledger, Record
 from ..sources import PACKED_SUFFIXES, PathLike, read_lines, read_text, unpacked_name
 from .cluener import MISMATCH
@@ -28,7 +29,7 @@ def read_brat(
     per_character: bool = False,
     encoding: str = "utf-8",
 ) -> Iterator[Record]:
-    """Read text files with stand-off annotations of the same name.
+    """Read text files with stand-off annotations of the same name; either stands for both.
 
     Only text-bound annotations (``T``) are read; relations, events, attributes and notes are none
     of this package's business.
@@ -39,35 +40,37 @@ def read_brat(
         by the one from its first to its last character (``"hull"``).
     lang (str), per_character (bool): See ``make_tokenizer``.
 
-    Raises ValueError for an unknown mode (HE004), a missing ``.ann`` file (HE080), and with file
-    and line for annotations laid out otherwise (HE072) or outside of the text (HE073).
+    Raises ValueError for an unknown mode (HE004), a file without its other half (HE080), and with
+    file and line for annotations laid out otherwise (HE072) or outside of the text (HE073).
     """
-    _check_choice("unit", unit, ("document", "line"))
-    _check_choice("discontinuous", discontinuous, ("drop", "hull"))
+    check_choice("unit", unit, ("document", "line"))
+    check_choice("discontinuous", discontinuous, ("drop", "hull"))
     tokenizer = make_tokenizer(lang, per_character=per_character)
-    for path in map(Path, paths):
-        if not unpacked_name(path).endswith(".ann"):
-            text = read_text(path, encoding)
-            annotations = _annotation_file(path)
-            spans = _read_spans(annotations, text, discontinuous == "hull", ledger, encoding)
-            name = unpacked_name(path).removesuffix(".txt")
-            if unit == "line":
-                yield from _line_records(text, spans, tokenizer, ledger, name)
-            else:
-                yield tokenise(text, spans, tokenizer, ledger, doc_id=name)
+    for path in dict.fromkeys(_text_file(Path(path)) for path in paths):
+        text = read_text(path, encoding)
+        annotations = _beside(path, ".ann")
+        spans = _read_spans(annotations, text, discontinuous == "hull", ledger, encoding)
+        if unit == "line":
+            yield from _line_records(text, spans, tokenizer, ledger, path)
+        else:
+            yield from tokenise(text, spans, tokenizer, ledger, f"{path}:1", doc_id=_stem(path))
 
 
-def _check_choice(name: str, value: str, choices: Tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(Errors.HE004.format(name=name, value=value, choices=", ".join(choices)))
+def _stem(path: Path) -> str:
+    return unpacked_name(path).removesuffix(".txt").removesuffix(".ann")
 
 
-def _annotation_file(path: Path) -> Path:
-    name = unpacked_name(path).removesuffix(".txt") + ".ann"
-    for suffix in ("", *PACKED_SUFFIXES):
-        if (path.parent / (name + suffix)).exists():
-            return path.parent / (name + suffix)
-    raise ValueError(Errors.HE080.format(path=path.parent / name, text=path))
+def _text_file(path: Path) -> Path:
+    return _beside(path, ".txt") if unpacked_name(path).endswith(".ann") else path
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    wanted = path.with_name(_stem(path) + suffix)
+    for packing in ("", *PACKED_SUFFIXES):
+        found = wanted.with_name(wanted.name + packing)
+        if found.exists():
+            return found
+    raise ValueError(Errors.HE080.format(missing=wanted, path=path))
 
 
 def _read_spans(path: Path, text: str, hull: bool, ledger: Ledger, encoding: str) -> List[CharSpan]:
@@ -96,7 +99,7 @@ def _read_spans(path: Path, text: str, hull: bool, ledger: Ledger, encoding: str
 
 
 def _line_records(
-    text: str, spans: List[CharSpan], tokenizer: Tokenizer, ledger: Ledger, name: str
+    text: str, spans: List[CharSpan], tokenizer: Tokenizer, ledger: Ledger, path: Path
 ) -> Iterator[Record]:
     waiting = deque(sorted(spans))
     offset = 0
@@ -112,5 +115,6 @@ def _line_records(
                 ledger.add_dropped(ACROSS_LINES, span.place, detail)
         if line.strip():
             line = line.removesuffix("\r")
-            yield tokenise(line, inside, tokenizer, ledger, id=str(number), doc_id=name)
+            names = {"id": str(number), "doc_id": _stem(path)}
+            yield from tokenise(line, inside, tokenizer, ledger, f"{path}:{number}", **names)
         offset = end + 1

@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from ..records import Ledger, Record
 from ..sources import PathLike
-from .jsonl import check_bounds, expecting, read_entries
+from .jsonl import check_bounds, expecting, name_in, read_entries, text_in
 from .texts import CharSpan, make_tokenizer, tokenise
 
 _LAYOUT = '{"text": "...", "label": {"name": {"surface": [[start, last]]}}}'
@@ -24,7 +24,7 @@ def read_cluener(
 
     ``last`` is the last character of the entity, so ``[4, 7]`` is four characters long. Lines
     without ``label`` are text without entities. Entities whose surface is not what stands at
-    their offsets, and those that tokenisation splits, are dropped and counted.
+    their offsets, those that tokenisation splits, and empty texts are dropped and counted.
 
     lang (str), per_character (bool): See ``make_tokenizer``.
 
@@ -34,8 +34,8 @@ def read_cluener(
     tokenizer = make_tokenizer(lang, per_character=per_character)
     for place, value in read_entries(paths, _LAYOUT, encoding):
         with expecting(_LAYOUT, place):
-            text = str(value["text"])
-            identity = str(value.get("id", ""))
+            text = text_in(value["text"])
+            identity = name_in(value, "id")
             mentions = _mentions(value.get("label", {}), place)
         spans = []
         for surface, span in mentions:
@@ -44,12 +44,12 @@ def read_cluener(
                 spans.append(span)
             else:
                 ledger.add_dropped(MISMATCH, place, f"{span.label} {surface!r} at {span[:2]}")
-        yield tokenise(text, spans, tokenizer, ledger, id=identity)
+        yield from tokenise(text, spans, tokenizer, ledger, place, id=identity)
 
 
 def _mentions(labels: Dict[str, Dict[str, Any]], place: str) -> List[Tuple[str, CharSpan]]:
     return [
-        (surface, CharSpan(index(start), index(last) + 1, label, place))
+        (surface, CharSpan(index(start), index(last) + 1, text_in(label, empty=False), place))
         for label, surfaces in labels.items()
         for surface, offsets in surfaces.items()
         for start, last in offsets

@@ -5,7 +5,7 @@ from typing import Iterator, Sequence
 
 from ..records import Ledger, Record
 from ..sources import PathLike
-from .jsonl import check_bounds, expecting, read_entries
+from .jsonl import check_bounds, expecting, list_in, name_in, read_entries, text_in
 from .texts import CharSpan, make_tokenizer, tokenise
 
 _LAYOUT = '{"text": "...", "spans": [[start, end, "label"], ...]}'
@@ -22,7 +22,7 @@ def read_json_text(
     """Read ``{"text": ..., "spans": [[start, end, label], ...]}``: half-open character offsets.
 
     Spans may nest and cross. ``id``, ``doc_id`` and ``meta`` (an object) are taken over where
-    there are any. Spans that tokenisation splits are dropped and counted.
+    there are any. Spans that tokenisation splits, and empty texts, are dropped and counted.
 
     lang (str), per_character (bool): See ``make_tokenizer``.
 
@@ -32,16 +32,16 @@ def read_json_text(
     tokenizer = make_tokenizer(lang, per_character=per_character)
     for place, value in read_entries(paths, _LAYOUT, encoding):
         with expecting(_LAYOUT, place):
-            text = str(value["text"])
+            text = text_in(value["text"])
             spans = [
-                CharSpan(index(start), index(end), str(label), place)
-                for start, end, label in value["spans"]
+                CharSpan(index(start), index(end), text_in(label, empty=False), place)
+                for start, end, label in list_in(value["spans"])
             ]
             names = {
-                "id": str(value.get("id", "")),
-                "doc_id": str(value.get("doc_id", "")),
-                "meta": dict(value.get("meta", {})),
+                "id": name_in(value, "id"),
+                "doc_id": name_in(value, "doc_id"),
+                "meta": {**value.get("meta", {})},
             }
         for span in spans:
             check_bounds(span.start, span.end, len(text), "characters", place)
-        yield tokenise(text, spans, tokenizer, ledger, **names)
+        yield from tokenise(text, spans, tokenizer, ledger, place, **names)

@@ -1,12 +1,13 @@
 """Token JSON Lines: ``tokens`` and ``entity_mentions`` with exclusive ends (GENIA by document)."""
 
 from operator import index
-from typing import Iterator, Sequence
+from typing import Any, Dict, Iterator, Sequence
 
 from ...types import LabelledSpan
 from ..records import Ledger, Record, in_document_order
 from ..sources import PathLike
-from .jsonl import check_bounds, expecting, read_entries
+from .jsonl import check_bounds, expecting, list_in, name_in, read_entries, text_in
+from .texts import EMPTY_TEXT
 
 _LAYOUT = '{"tokens": ["..."], "entity_mentions": [{"start": 0, "end": 1, "entity_type": "name"}]}'
 
@@ -16,21 +17,25 @@ def read_json_tokens(
 ) -> Iterator[Record]:
     """Read ``{"tokens": [...], "entity_mentions": [{"start", "end", "entity_type"}, ...]}``.
 
-    Ends are exclusive. ``sent_id`` and ``doc_id`` are taken over where there are any.
+    Ends are exclusive. ``sent_id`` and ``doc_id`` are taken over where there are any. Lists
+    without a token are dropped and counted.
 
     Raises ValueError, with file and line, for lines laid out otherwise (HE072) and offsets
     outside of the sentence (HE073).
     """
     for place, value in read_entries(paths, _LAYOUT, encoding):
         with expecting(_LAYOUT, place):
-            tokens = list(value["tokens"])
-            if not all(isinstance(token, str) and token for token in tokens):
-                raise ValueError("tokens must be texts that are not empty")
-            spans = [
-                LabelledSpan(index(span["start"]), index(span["end"]), str(span["entity_type"]))
-                for span in value["entity_mentions"]
-            ]
-            identity, document = str(value.get("sent_id", "")), str(value.get("doc_id", ""))
+            tokens = [text_in(token, empty=False) for token in list_in(value["tokens"])]
+            spans = [_mention(span) for span in list_in(value["entity_mentions"])]
+            identity, document = name_in(value, "sent_id"), name_in(value, "doc_id")
         for span in spans:
             check_bounds(span.start, span.end, len(tokens), "tokens", place)
-        yield Record(tokens, in_document_order(spans), id=identity, doc_id=document)
+        if tokens:
+            yield Record(tokens, in_document_order(spans), id=identity, doc_id=document)
+        else:
+            ledger.add_dropped(EMPTY_TEXT, place, "no tokens")
+
+
+def _mention(value: Dict[str, Any]) -> LabelledSpan:
+    label = text_in(value["entity_type"], empty=False)
+    return LabelledSpan(index(value["start"]), index(value["end"]), label)

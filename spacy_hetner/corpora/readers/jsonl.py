@@ -2,7 +2,7 @@
 
 import json
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, NamedTuple, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
 from ...errors import Errors
 from ..sources import PathLike, read_lines
@@ -19,7 +19,7 @@ def read_entries(paths: Sequence[PathLike], expected: str, encoding: str) -> Ite
     """Stream the objects of JSON Lines files.
 
     Raises ValueError (HE072), with file and line, for a line that is no JSON object, such as the
-    last one of a file that was cut off.
+    last one of a file that was cut off, and for one with half a character in it.
     """
     for path in paths:
         for number, line in read_lines(path, encoding):
@@ -28,6 +28,8 @@ def read_entries(paths: Sequence[PathLike], expected: str, encoding: str) -> Ite
             entry = Entry(f"{path}:{number}", {})
             with expecting(expected, entry.place):
                 value = json.loads(line)
+                # The line is whole characters, but "\\ud83d" in it is half of one.
+                json.dumps(value, ensure_ascii=False).encode()
             if not isinstance(value, dict):
                 raise _malformed(entry.place, f"the line is a {type(value).__name__}", expected)
             yield entry._replace(value=value)
@@ -42,6 +44,30 @@ def expecting(layout: str, place: str) -> Iterator[None]:
         raise _malformed(place, f"the key {error} is missing", layout) from error
     except (AttributeError, TypeError, ValueError) as error:
         raise _malformed(place, f"the line is laid out otherwise ({error})", layout) from error
+
+
+def text_in(value: Any, *, empty: bool = True) -> str:
+    """A JSON value that has to be a text. Raises TypeError if it is none, or empty against rule."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    if not (value or empty):
+        raise TypeError("a text is empty that must not be")
+    return value
+
+
+def list_in(value: Any) -> List[Any]:
+    """A JSON value that has to be a list. Raises TypeError if it is none."""
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return value
+
+
+def name_in(entry: Dict[str, Any], key: str) -> str:
+    """An id, which may be a number, null or missing. Raises TypeError if it is anything else."""
+    value = entry.get(key)
+    if value is None:
+        return ""
+    return str(value) if type(value) is int else text_in(value)
 
 
 def check_bounds(start: int, end: int, length: int, unit: str, place: str) -> None:

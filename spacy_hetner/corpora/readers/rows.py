@@ -1,5 +1,6 @@
 """Files of one token a line: rows grouped into sentences. Shared by all formats with columns."""
 
+import re
 from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from ...errors import Errors
@@ -12,7 +13,7 @@ SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " "}
 """Names of separators that are awkward to type in a shell."""
 
 COMMENTS = ("-DOCSTART-",)
-_IMAGE_HEADER = "IMGID:"
+_IMAGE_HEADER = re.compile(r"IMGID:(\S+)")
 EMPTY_TOKEN = "empty token"
 EMPTY_SENTENCE = "sentence of empty tokens"
 
@@ -63,13 +64,14 @@ def read_blocks(
     for number, line in read_lines(path, encoding):
         if skipped and line.startswith(skipped):
             continue
-        is_header = line.startswith(_IMAGE_HEADER) and (separator or "\t") not in line
-        if is_header or not line.strip(" \t"):
+        is_row = separator is not None and separator in line
+        header = None if is_row else _IMAGE_HEADER.fullmatch(line)
+        if header or not line.strip(" \t"):
             if block.rows:
                 yield from _usable(block, ledger)
                 block = Block(path, [], [], "")
-            if is_header:
-                block = block._replace(id=line[len(_IMAGE_HEADER) :])
+            if header:
+                block = block._replace(id=header[1])
             continue
         cutter = cutter or _Cutter.fit(line, separator, ragged)
         block.rows.append(cutter.cut(line, f"{path}:{number}"))
