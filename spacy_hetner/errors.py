@@ -65,8 +65,8 @@ class Errors(metaclass=_WithCode):
         "build one: spacy hetner encoder build NAME OUT"
     )
     HE023 = (
-        "The encoder folder {path} has no fast tokenizer that can be loaded and knows what to make "
-        "of a letter (tokenizer.json, or vocab.txt). Save it beside the weights: "
+        "The encoder folder {path} has no fast tokenizer that can be loaded and used "
+        "(tokenizer.json, or vocab.txt). Save it beside the weights: "
         "AutoTokenizer.from_pretrained(MODEL, use_fast=True).save_pretrained({path!r}), or build "
         "an encoder: spacy hetner encoder build NAME OUT"
     )
@@ -192,8 +192,8 @@ class Errors(metaclass=_WithCode):
     )
     HE078 = "{name} must be a whole number >= {low}, got {value!r}."
     HE079 = (
-        "{path} is no record store, or damaged ({reason}). Write one with `spacy hetner convert ... "
-        "NAME.parquet`."
+        "{path} is no record store, or damaged ({reason}). Write one with `spacy hetner convert "
+        "... NAME.parquet`."
     )
     HE080 = (
         "There is no {missing} beside {path}. Brat needs text (.txt) and annotation (.ann) side by "
@@ -294,8 +294,8 @@ class Warnings(metaclass=_WithCode):
     # 020-039: encoders
     HW034 = (
         "context_sentences is set, but {lost} of {total} docs have no sentence boundaries: each is "
-        "read as one running text. Put a sentencizer before the transformer, and in training name it in "
-        "annotating_components."
+        "read as one running text. Put a sentencizer before the transformer, and in training name "
+        "it in annotating_components."
     )
     # 060-089: corpora and conversion
     HW060 = (

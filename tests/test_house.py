@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Dict, Iterator, List, Set
 
@@ -10,6 +12,7 @@ import pytest
 PACKAGE = "spacy_hetner"
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / PACKAGE).rglob("*.py"))
+TORCH_MODULES = [path for path in SOURCES if path.name in ("module.py", "features.py")]
 
 
 def read_rows(page: str) -> Dict[str, int]:
@@ -73,17 +76,31 @@ def test_imports_come_from_rows_above(path: Path, rows: Dict[str, int]) -> None:
     assert not wrong, f"{name_of(path)} (row {rows[own]}) imports from {sorted(wrong)}"
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in SOURCES if path.name == "module.py"], ids=name_of
-)
+@pytest.mark.parametrize("path", TORCH_MODULES, ids=name_of)
 def test_torch_modules_know_neither_spacy_nor_thinc(path: Path) -> None:
     packages = {module.split(".")[0] for module in imported_modules(path, ROOT / PACKAGE)}
     assert not packages & {"spacy", "thinc", "spacy_transformers"}
     assert "torch" in packages
 
 
+def test_torch_modules_load_neither_spacy_nor_thinc() -> None:
+    """Not through what they import either; all in one process, the first to do so is named."""
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    assert not {'spacy', 'thinc', 'spacy_transformers'} & set(sys.modules), name\n"
+    )
+    names = [
+        ".".join((PACKAGE, *path.relative_to(ROOT / PACKAGE).with_suffix("").parts))
+        for path in TORCH_MODULES
+    ]
+    done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_there_are_torch_modules() -> None:
-    folders = {path.parent.name for path in SOURCES if path.name == "module.py"}
+    folders = {path.parent.name for path in TORCH_MODULES if path.name == "module.py"}
     assert {"locate", "classify", "encoders"} <= folders
 
 

@@ -9,7 +9,7 @@ from wasabi import msg
 
 from ..corpora.convert import convert
 from ..corpora.readers import FORMATS
-from ..corpora.stores import STORES, replacing
+from ..corpora.stores import replacing
 from ..labels.codecs import DECODINGS, SCHEMES
 
 _FORMATS = ", ".join(FORMATS)
@@ -23,16 +23,16 @@ def convert_cli(
     ],
     output: Annotated[Path, Argument(help="File to write: NAME.parquet or NAME.spacy (DocBin)")],
     format: Annotated[str, Option("--format", "-f", help=f"One of: {_FORMATS}")],
-    to: Annotated[
-        Optional[str], Option("--to", "-t", help=f"{' or '.join(STORES)}; default: by the suffix")
-    ] = None,
     lang: Annotated[
         Optional[str],
         Option("--lang", "-l", help="Language: chooses the tokenizer, and blanks between tokens"),
     ] = None,
     spaces: Annotated[
         Optional[bool],
-        Option("--spaces/--no-spaces", help="Blanks between tokens; default: by the language"),
+        Option(
+            "--spaces/--no-spaces",
+            help="Formats with columns or tokens: blanks between them; default: by the language",
+        ),
     ] = None,
     scheme: Annotated[
         Optional[str], Option("--scheme", help=f"{_TOKENS}{', '.join(SCHEMES)}; default: BIO")
@@ -107,7 +107,6 @@ def convert_cli(
         inputs,
         output,
         format=format,
-        to=to,
         lang=lang,
         spaces=spaces,
         limit=limit,

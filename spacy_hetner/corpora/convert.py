@@ -4,14 +4,16 @@ import heapq
 import random
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
 from wasabi import table
 
 from ..errors import Errors
 from .readers import get_format, read_records
+from .readers.texts import language_code
 from .records import Ledger, Record, count_nested
-from .sources import PathLike
+from .sources import PathLike, find_files
 from .stores import store_of
 
 UNSPACED = ("zh", "ja", "th", "lo", "km", "my", "bo")
@@ -27,7 +29,7 @@ class ConversionReport:
     labels (Dict[str, int]): Entities written, by label.
     nested (int): Entities written that lie inside a longer one.
     inconsistent (Dict[str, int]): Spans read whose tags break their scheme, by cause.
-    dropped (Dict[str, int]): Spans and tokens read that could not be represented, by cause.
+    dropped (Dict[str, int]): Spans, tokens and texts read that could not be represented, by cause.
     """
 
     sentences: int = 0
@@ -68,7 +70,6 @@ def convert(
     output: PathLike,
     *,
     format: str,
-    to: Optional[str] = None,
     lang: Optional[str] = None,
     spaces: Optional[bool] = None,
     limit: int = 0,
@@ -83,29 +84,39 @@ def convert(
     inputs (Sequence[PathLike]): Files, and folders of files; packed ones are unpacked on the way.
     output (PathLike): A ``.parquet`` or ``.spacy`` file.
     format (str): A name of ``readers.FORMATS``.
-    to (Optional[str]): ``"parquet"`` or ``"spacy"`` where the name of the output does not say.
-    lang (Optional[str]): Language of the text. Chooses the tokenizer of formats that hold text,
-        and decides ``spaces`` for formats that hold tokens. Default: the format's own.
-    spaces (Optional[bool]): Whether blanks stood between the tokens of formats that do not say.
-        Default: yes, save for languages written without.
+    lang (Optional[str]): Language of the text, in any case. Chooses the tokenizer of formats that
+        hold text, and decides ``spaces`` for formats that hold tokens. Default: the format's own.
+    spaces (Optional[bool]): Whether blanks stood between the tokens, only for formats that do not
+        say. Default: yes, save for languages written without.
     limit (int): Draw so many sentences at random; 0 takes all.
     seed (int): Seed of the draw. The same seed draws the same sentences, in their order.
     strict (bool): Make the first thing that cannot be represented an error.
     options: Those of the format's reader.
     RETURNS (ConversionReport): What was written and what was lost.
 
-    Raises ValueError for a negative limit (HE078), input without a single sentence (HE083), and as
-    ``store_of``, ``read_records``, the reader and the store do.
+    Raises ValueError for a negative limit (HE078), ``spaces`` where the format says it (HE076), an
+    unknown language (HE085), an output that is one of the inputs (HE087), input without a single
+    sentence (HE083), and as ``store_of``, ``read_records``, the reader and the store do.
     """
     if limit < 0:
         raise ValueError(Errors.HE078.format(name="limit", low=0, value=limit))
-    store = store_of(output, to)
-    if lang is not None and "lang" in get_format(format).options:
-        options["lang"] = lang
+    store, source = store_of(output), get_format(format)
+    if spaces is not None and source.knows_spaces:
+        choices = ", ".join(source.options)
+        raise ValueError(Errors.HE076.format(format=format, option="spaces", choices=choices))
+    if lang is not None:
+        lang = lang.lower()
+        if lang not in UNSPACED:  # spaCy does not have all of these
+            lang = language_code(lang)
+        if "lang" in source.options:
+            options["lang"] = lang
     if spaces is None:
         spaces = lang not in UNSPACED
+    files = find_files(inputs, source.suffixes)
+    if Path(output).resolve() in [file.resolve() for file in files]:
+        raise ValueError(Errors.HE087.format(path=output))
     report, ledger = ConversionReport(), Ledger(strict)
-    records = _counted_in(read_records(inputs, ledger, format=format, **options), report)
+    records = _counted_in(read_records(files, ledger, format=format, **options), report)
     if limit:
         records = draw(records, limit, seed)
     shown = ", ".join(map(str, inputs))

@@ -67,9 +67,7 @@ def create_record_corpus(
     return read_examples
 
 
-def _chosen(
-    records: Iterable[Record], limit: int, max_length: int, path: str
-) -> Iterator[Record]:
+def _chosen(records: Iterable[Record], limit: int, max_length: int, path: str) -> Iterator[Record]:
     """The first ``limit`` records that are not too long; at the end tell how many are."""
     taken, too_long = 0, []
     for record in records:

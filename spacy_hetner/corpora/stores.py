@@ -10,7 +10,7 @@ import zlib
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Type
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
 import numpy
 import pyarrow as pa
@@ -75,8 +75,7 @@ def read_parquet(
 
     Raises ValueError (HE079) for a file that is no record store, or a damaged one.
     """
-    readable = partial(_readable, path, pa.ArrowException, OSError)
-    with readable():
+    with _readable(path):
         file = pq.ParquetFile(path, page_checksum_verification=True)
     with file:
         missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
@@ -87,7 +86,7 @@ def read_parquet(
         if rng is not None:
             rng.shuffle(groups)
         for group in groups:
-            with readable():
+            with _readable(path):
                 table = file.read_row_group(int(group), columns=SCHEMA.names)
             if rng is not None:
                 table = table.take(rng.permutation(len(table)))
@@ -107,7 +106,7 @@ def write_docbin(records: Iterable[Record], path: PathLike, *, spans_key: str = 
 
 def read_docbin(path: PathLike, *, spans_key: str = SPANS_KEY) -> Iterator[Record]:
     """Stream the records of a DocBin. Raises ValueError (HE079) for a file that is none."""
-    with _readable(path, OSError, zlib.error, KeyError, TypeError, ValueError):
+    with _readable(path):
         docs = DocBin().from_disk(path)
     return (doc_to_record(doc, spans_key) for doc in docs.get_docs(Vocab()))
 
@@ -175,11 +174,11 @@ def replacing(path: PathLike) -> Iterator[Path]:
 
 
 @contextmanager
-def _readable(path: PathLike, *failures: Type[Exception]) -> Iterator[None]:
+def _readable(path: PathLike) -> Iterator[None]:
     """Turn what goes wrong in reading a store into HE079."""
     try:
         yield
-    except failures as error:
+    except (pa.ArrowException, zlib.error, OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(Errors.HE079.format(path=path, reason=error)) from error
 
 

@@ -52,8 +52,9 @@ def build_encoder_model(
     min_density (float): Least share of real pieces in every padded batch.
     max_batch_pieces (int): Most pieces, padding included, that the encoder computes at once.
     RETURNS (Model[List[Doc], TokenVectorBatch]): Its dim nO is set by initialize or from_bytes.
-    RAISES (ValueError): HE002, HE004, HE032 on bad settings; from initialize: HE020-HE023, HE034,
-        HE035 for a folder that cannot be used, HE002 for more layers than the encoder has.
+    RAISES (ValueError): HE002, HE004, HE032 on bad settings; HE038 without spacy-transformers; from
+        initialize: HE020-HE023, HE034, HE035, HE039 for a folder that cannot be used, HE002 for
+        more layers than the encoder has.
     """
     check_choice("pooling", pooling, POOLINGS)
     check_choice("precision", precision, PRECISIONS)

@@ -56,7 +56,8 @@ def build_token_representation(
     lstm_dropout (float): Dropout on the BiLSTM's states.
     RETURNS (Model[List[Doc], List[Floats2d]]): The shared token representation.
     RAISES (ValueError): HE002 for a setting out of range, HE036 for an odd width of a BiLSTM, HE038
-        for no encoder and no spacy-transformers to listen with; from initialize: HE006, HE008 for a width that is not the encoder's or the word vectors'.
+        for a listener without spacy-transformers; from initialize: HE006, HE008 for a width that is
+        not the encoder's or the word vectors'.
     """
     encoder_width = encoder_width or width
     for name, value, low, high in (

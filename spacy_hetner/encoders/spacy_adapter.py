@@ -44,6 +44,9 @@ from .folder import check_encoder_folder
 from .module import TokenEncoder
 from .pieces import PieceTokenizer
 
+SAVED = "the saved pipeline"
+"""What messages name where an encoder comes from no folder."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -99,8 +102,10 @@ def init(model: Model, X: Any = None, Y: Any = None, *, reading: Reading) -> Non
     """Read the encoder folder, unless the model already carries an encoder."""
     module = torch_encoder(model)
     if module.transformer is None:
-        _load_encoder(module, str(check_encoder_folder(reading.folder)), by_token=reading.by_token)
-        module.to(get_torch_default_device())
+        folder = str(check_encoder_folder(reading.folder))
+        tokenizer = _load_tokenizer(folder, by_token=reading.by_token)
+        transformer = _load_transformer(folder, _load_config(folder))
+        _equip(module, folder, tokenizer, transformer.to(get_torch_default_device()))
     config = cast(Any, module.transformer).config
     check_range("layers", module.layers, 1, config.num_hidden_layers)
     model.set_dim("nO", config.hidden_size, force=True)
@@ -201,33 +206,10 @@ def _convert_outputs(model: Model, inputs_outputs: Any, is_train: bool) -> Tuple
     return torch2xp(vectors), backprop
 
 
-def _load_encoder(
-    module: TokenEncoder,
-    folder: str,
-    *,
-    by_token: bool,
-    weights: Optional[Dict[str, torch.Tensor]] = None,
-) -> None:
-    """Give the module the tokenizer and the encoder of a folder, or those weights of an encoder.
-
-    RAISES (ValueError): HE039 where the tokenizer makes pieces that the encoder has no row for.
-    """
-    place = folder if weights is None else "the saved pipeline"
-    tokenizer = _load_tokenizer(folder, by_token=by_token)
-    config = _load_config(folder)
-    pieces, rows = max(tokenizer.get_vocab().values()) + 1, getattr(config, "vocab_size", 0)
-    if pieces > rows:
-        raise ValueError(Errors.HE039.format(path=place, pieces=pieces, rows=rows))
-    module.transformer = _load_transformer(
-        place, config, folder if weights is None else None, weights
-    )
-    module.tokenizer = tokenizer
-
-
 def _load_config(folder: str) -> Any:
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (ValueError, KeyError, OSError) as err:
+    except Exception as err:  # As with the tokenizer: values are checked in any way, or not at all.
         raise ValueError(Errors.HE021.format(path=folder, reason=f"it is unusable: {err}")) from err
     if config.is_encoder_decoder or type(config) not in MODEL_MAPPING:
         raise ValueError(Errors.HE035.format(path=folder, type=config.model_type))
@@ -254,13 +236,14 @@ def _load_tokenizer(folder: str, *, by_token: bool) -> Any:
 
 
 def _load_transformer(
-    place: str, config: Any, folder: Optional[str], weights: Optional[Dict[str, torch.Tensor]]
+    folder: Optional[str], config: Any, weights: Optional[Dict[str, torch.Tensor]] = None
 ) -> torch.nn.Module:
     """The encoder with the weights of its folder, or else with those given, in float32.
 
     RAISES (ValueError): HE034 where the config describes no encoder, or weights are missing or of
         other shapes.
     """
+    place = folder or SAVED
     known: Any = MODEL_MAPPING[type(config)]
     architecture = known[0] if isinstance(known, (list, tuple)) else known
     # BERT-like encoders make a pooling layer that no token ever uses: leave it out.
@@ -278,7 +261,7 @@ def _load_transformer(
                 output_loading_info=True,
                 **({"add_pooling_layer": False} if has_pooler else {}),
             )
-    except Exception as err:  # A config's values reach code that checks them in any way or none.
+    except Exception as err:  # Here, too, any value of the config may raise anything.
         reason = f"{type(err).__name__}: {err}"
         raise ValueError(Errors.HE034.format(path=place, reason=reason)) from err
     missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
@@ -286,6 +269,18 @@ def _load_transformer(
         reason = f"{len(missing)} are missing, such as {', '.join(missing[:3])}"
         raise ValueError(Errors.HE034.format(path=place, reason=reason))
     return transformer
+
+
+def _equip(module: TokenEncoder, place: str, tokenizer: Any, transformer: torch.nn.Module) -> None:
+    """Give the module its encoder.
+
+    RAISES (ValueError): HE039 where the tokenizer has pieces that the encoder has no vector for.
+    """
+    pieces = max(tokenizer.get_vocab().values()) + 1
+    rows = getattr(transformer.config, "vocab_size", 0)
+    if pieces > rows:
+        raise ValueError(Errors.HE039.format(path=place, pieces=pieces, rows=rows))
+    module.tokenizer, module.transformer = tokenizer, transformer
 
 
 @contextmanager
@@ -323,5 +318,8 @@ def _deserialize(module: TokenEncoder, data: bytes, device: torch.device) -> Tok
         for name, content in message["files"].items():
             Path(folder, Path(name).name).write_bytes(content)
         # Whatever by_token asks for was saved with the tokenizer.
-        _load_encoder(module, folder, by_token=False, weights=load_safetensors(message["weights"]))
+        tokenizer = _load_tokenizer(folder, by_token=False)
+        config = _load_config(folder)
+    transformer = _load_transformer(None, config, load_safetensors(message["weights"]))
+    _equip(module, SAVED, tokenizer, transformer)
     return module.to(device)

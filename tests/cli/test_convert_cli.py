@@ -40,15 +40,14 @@ def test_columns_to_store_with_report(weibo, tmp_path, suffix):
 def test_options_reach_the_reader(tmp_path):
     path = tmp_path / "in.txt"
     path.write_text("# a\nB-X|a\nE-X|b\n", encoding="utf8")
-    output = tmp_path / "x.store"
+    output = tmp_path / "x.parquet"
     result = run(
-        path, output, "--to", "parquet", "--format", "columns", "--scheme", "bmes",
+        path, output, "--format", "columns", "--scheme", "bmes",
         "--decoding", "strict", "--separator", "|", "--token-column", 2, "--tag-column", 1,
         "--comment", "#", "--encoding", "gb18030", "--no-spaces",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    (tmp_path / "x.store").rename(tmp_path / "x.parquet")
-    (record,) = read_stores([tmp_path / "x.parquet"])
+    (record,) = read_stores([output])
     assert (record.tokens, record.spans) == (["a", "b"], [(0, 2, "X")])
     assert record.text == "ab"
 
@@ -71,7 +70,7 @@ def test_limit_draws_by_seed(tmp_path):
         (("--strict", "--strip-token-digit"), "HE074"),
         (("--scheme", "BMES"), "HE060"),
         (("--unit", "line"), "HE076"),
-        (("--to", "json"), "HE004"),
+        (("--lang", "qqq"), "HE085"),
     ],
 )
 def test_bad_input_is_told_without_a_traceback_and_leaves_no_file(

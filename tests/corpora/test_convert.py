@@ -3,6 +3,7 @@
 import pytest
 
 from spacy_hetner.corpora.convert import convert, draw
+from spacy_hetner.corpora.readers.texts import EMPTY_TEXT
 from spacy_hetner.corpora.records import Record
 from spacy_hetner.corpora.stores import read_parquet, read_stores
 from spacy_hetner.labels.codecs import ORPHAN
@@ -51,6 +52,9 @@ def test_report_says_what_was_written_and_what_was_lost(layered, tmp_path, suffi
         ({}, "a b "),
         ({"lang": "en"}, "a b "),
         ({"lang": "zh"}, "ab"),
+        ({"lang": "ZH"}, "ab"),
+        ({"lang": "zho"}, "ab"),
+        ({"lang": "KM"}, "ab"),
         ({"lang": "zh", "spaces": True}, "a b "),
         ({"spaces": False}, "ab"),
     ],
@@ -65,11 +69,11 @@ def test_blanks_between_tokens_follow_the_language(tmp_path, options, text):
 def test_language_chooses_the_tokenizer(tmp_path):
     (tmp_path / "in.jsonl").write_text('{"text": "中文GPT-4", "spans": []}', encoding="utf8")
     tokens = {}
-    for lang in ("en", "zh"):
+    for lang in ("en", "zh", "ZH"):
         output = tmp_path / f"{lang}.parquet"
         convert([tmp_path / "in.jsonl"], output, format="json_text", lang=lang)
         tokens[lang] = next(read_parquet(output)).tokens
-    assert tokens["zh"] == ["中", "文", "GPT", "-", "4"] != tokens["en"]
+    assert tokens["zh"] == tokens["ZH"] == ["中", "文", "GPT", "-", "4"] != tokens["en"]
 
 
 def test_draw_is_fixed_by_its_seed_and_keeps_the_order():
@@ -107,8 +111,11 @@ def test_limit_draws_sentences_and_the_report_says_of_how_many(layered, tmp_path
         ("\n\n", {}, r"HE083.*in\.txt"),
         (LAYERED, {"limit": -1}, "HE078"),
         (LAYERED, {"format": "iob"}, "HE004"),
-        (LAYERED, {"to": "json"}, "HE004"),
         (LAYERED, {"unit": "line"}, "HE076"),
+        (LAYERED, {"lang": "qqq"}, "HE085.*'qqq'"),
+        ("a/o\n", {"format": "chunk_lines", "spaces": True}, "HE076.*'spaces'.*outside"),
+        ('{"text": "a"}\n', {"format": "cluener", "spaces": False}, "HE076.*'spaces'"),
+        ('{"text": "", "spans": []}\n', {"format": "json_text"}, r"HE083.*in\.txt"),
     ],
 )
 @pytest.mark.parametrize("suffix", ["parquet", "spacy"])
@@ -118,6 +125,24 @@ def test_failure_leaves_no_file(tmp_path, text, options, code, suffix):
     with pytest.raises(ValueError, match=code):
         convert([source], tmp_path / f"out.{suffix}", **{"format": "layered", **options})
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_empty_texts_are_no_sentences(tmp_path):
+    source = tmp_path / "in.jsonl"
+    texts = ['{"text": "", "spans": []}', '{"text": "a b", "spans": []}']
+    source.write_text("\n".join(texts), encoding="utf8")
+    report = convert([source], tmp_path / "out.parquet", format="json_text")
+    assert (report.sentences, report.sentences_read, report.tokens) == (1, 1, 2)
+    assert report.dropped == {EMPTY_TEXT: 1}
+
+
+@pytest.mark.parametrize("given", [".", "in.parquet"])
+def test_output_may_not_be_an_input(tmp_path, given):
+    source = tmp_path / "in.parquet"
+    source.write_text("a\tO\n", encoding="utf8")
+    with pytest.raises(ValueError, match=r"HE087.*in\.parquet"):
+        convert([tmp_path / given], tmp_path / "x" / ".." / "in.parquet", format="columns")
+    assert source.read_text(encoding="utf8") == "a\tO\n"
 
 
 def test_output_of_unknown_kind_is_refused_before_anything_is_read(tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 import spacy
+from spacy.tokens import Doc, DocBin
 from spacy.util import registry
 
 from spacy_hetner.corpora.reader import create_record_corpus
@@ -54,8 +55,21 @@ def test_pipeline_tokens_come_from_its_own_tokenizer(nlp, path):
 
 def test_docbin_and_folders_are_read_too(nlp, path, tmp_path):
     write_docbin(RECORDS, tmp_path / "y.spacy")
-    assert len(list(create_record_corpus(str(tmp_path / "y.spacy"))(nlp))) == 3
-    assert len(list(create_record_corpus(str(tmp_path))(nlp))) == 6
+    expected = [record.spans for record in RECORDS if record.tokens]
+    for source, times in ((tmp_path / "y.spacy", 1), (tmp_path, 2)):
+        examples = create_record_corpus(str(source))(nlp)
+        found = [
+            [(s.start, s.end, s.label_) for s in e.reference.spans["entities"]] for e in examples
+        ]
+        assert found == expected * times
+
+
+def test_only_tokens_and_spans_of_a_docbin_are_taken(nlp, tmp_path):
+    doc = Doc(nlp.vocab, words=["a", "b"], tags=["X", "Y"], sent_starts=[True, True])
+    DocBin([*DocBin().attrs, "TAG"], docs=[doc]).to_disk(tmp_path / "y.spacy")
+    (example,) = create_record_corpus(str(tmp_path / "y.spacy"))(nlp)
+    assert example.reference.text == doc.text
+    assert not any(map(example.reference.has_annotation, ("TAG", "SENT_START")))
 
 
 def test_the_group_of_a_docbin_can_have_another_name(nlp, tmp_path):
@@ -72,6 +86,12 @@ def test_limit_and_max_length(nlp, path):
     with pytest.warns(UserWarning, match=r"HW060.*1 of 3 records.*max_length = 2.*longest has 3"):
         examples = list(create_record_corpus(path, max_length=2)(nlp))
     assert [len(eg.reference) for eg in examples] == [2, 1]
+
+
+def test_limit_counts_what_max_length_leaves(nlp, path):
+    with pytest.warns(UserWarning, match="HW060.*1 of 2 records"):
+        examples = list(create_record_corpus(path, limit=1, max_length=2)(nlp))
+    assert [eg.reference.text for eg in examples] == ["a b"]
 
 
 def test_shuffling_gives_another_order_each_time_and_the_same_by_seed(nlp, tmp_path):

@@ -70,6 +70,20 @@ def test_cut_archive_is_told_with_file_and_line(tmp_path, suffix):
         list(read_lines(path))
 
 
+@pytest.mark.parametrize(
+    "offset, value, reason", [(8, 1, "encrypted"), (10, 99, "compression method")]
+)
+def test_zip_that_cannot_be_unpacked_is_told(tmp_path, offset, value, reason):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", TEXT)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + offset] = value  # flags and method in the directory
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"HE064.*a\.zip:1: .*{reason}"):
+        list(read_lines(path))
+
+
 @pytest.mark.parametrize("good_lines", [0, 3, 5000])
 def test_wrong_encoding_is_told_with_file_and_line(tmp_path, good_lines):
     path = tmp_path / "a.txt"
@@ -84,6 +98,22 @@ def test_named_encoding_is_used(tmp_path):
     assert list(read_lines(path, "gb18030")) == LINES
     with pytest.raises(ValueError, match=r"HE063.*no such encoding"):
         list(read_lines(path, "utf-7000"))
+
+
+def test_encoding_that_needs_a_byte_order_mark_is_told_if_there_is_none(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(TEXT.encode("utf-16"))
+    assert list(read_lines(path, "utf-16")) == LINES
+    path.write_bytes(TEXT.encode("utf-16-be"))
+    with pytest.raises(ValueError, match=r"HE063.*a\.txt:1: not valid utf-16 .*BOM"):
+        list(read_lines(path, "utf-16"))
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "utf8", "utf_8", "U8"])
+def test_byte_order_mark_is_dropped_for_every_name_of_utf8(tmp_path, encoding):
+    path = tmp_path / "a.txt"
+    path.write_bytes(TEXT.encode("utf-8-sig"))
+    assert list(read_lines(path, encoding)) == LINES
 
 
 def test_file_cut_inside_a_character_is_refused(tmp_path):

@@ -59,7 +59,7 @@ def some_records(n=3):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(records=st.lists(random_records(), max_size=4))
 def test_records_survive_the_round_trip(tmp_path, kind, records):
-    path = tmp_path / f"x.{kind}"
+    path = tmp_path / f"x{kind}"
     assert STORES[kind].write(records, path) == len(records)
     assert list(STORES[kind].read(path)) == records
 
@@ -121,7 +121,7 @@ def test_failure_leaves_nothing_half_written(tmp_path, kind):
         yield from some_records()
         raise RuntimeError("cut")
 
-    path = tmp_path / "folder" / f"x.{kind}"
+    path = tmp_path / "folder" / f"x{kind}"
     with pytest.raises(RuntimeError, match="cut"):
         STORES[kind].write(failing(), path)
     assert list(tmp_path.rglob("x*")) == [] and list(tmp_path.rglob(".*")) == []
@@ -152,10 +152,10 @@ def test_interrupted_writing_leaves_nothing(tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("content", [b"", b"not a store", b"cut"])
 def test_file_that_is_no_store_is_refused(tmp_path, kind, content):
-    path = tmp_path / f"x.{kind}"
+    path = tmp_path / f"x{kind}"
     STORES[kind].write(some_records(), path)
     path.write_bytes(path.read_bytes()[:-20] if content == b"cut" else content)
-    with pytest.raises(ValueError, match=rf"HE079.*x\.{kind} is no record store"):
+    with pytest.raises(ValueError, match=rf"HE079.*x{kind} is no record store"):
         list(STORES[kind].read(path))
 
 
@@ -165,12 +165,24 @@ def test_parquet_of_other_columns_is_refused(tmp_path):
         list(read_parquet(tmp_path / "x.parquet"))
 
 
-def test_store_is_found_by_suffix_or_name():
-    assert store_of("a.spacy") is STORES["spacy"] is store_of("a.parquet", "spacy")
-    with pytest.raises(ValueError, match=r"HE077.*a\.json"):
-        store_of("a.json")
-    with pytest.raises(ValueError, match=r"HE004.*'jsonl'"):
-        store_of("a.spacy", "jsonl")
+def test_damaged_parquet_is_told_wherever_the_damage_is(tmp_path):
+    path = tmp_path / "x.parquet"
+    write_parquet(some_records(50), path)
+    whole = path.read_bytes()
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    for column in map(group.column, range(group.num_columns)):
+        start = column.dictionary_page_offset or column.data_page_offset
+        last = start + column.total_compressed_size - 1
+        path.write_bytes(whole[:last] + bytes([whole[last] ^ 1]) + whole[last + 1 :])
+        with pytest.raises(ValueError, match=r"HE079.*x\.parquet"):
+            list(read_parquet(path))
+
+
+@pytest.mark.parametrize("name", ["a.json", "a", "spacy"])
+def test_store_is_found_by_suffix(name):
+    assert store_of("a.spacy") is STORES[".spacy"]
+    with pytest.raises(ValueError, match=rf"HE077.*{name} .*\.parquet or \.spacy"):
+        store_of(name)
 
 
 def test_folder_of_stores_is_read_in_order_and_shuffled(tmp_path):

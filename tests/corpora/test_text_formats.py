@@ -4,11 +4,12 @@ import json
 import lzma
 
 import pytest
+import spacy
 
 from spacy_hetner.corpora.readers import read_records
 from spacy_hetner.corpora.readers.brat import ACROSS_LINES, DISCONTINUOUS
 from spacy_hetner.corpora.readers.cluener import MISMATCH
-from spacy_hetner.corpora.readers.texts import SPLIT, make_tokenizer
+from spacy_hetner.corpora.readers.texts import EMPTY_TEXT, SPLIT, make_tokenizer
 from spacy_hetner.corpora.records import Ledger
 
 
@@ -139,9 +140,9 @@ def test_json_text_has_half_open_character_offsets(read):
         "id": "1",
         "meta": {"source": "own"},
     }
-    reading = read("json_text", lines(value, {"text": "", "spans": []}), lang="zh")
+    reading = read("json_text", lines(value), lang="zh")
     assert reading.tokens[0] == ["北", "京", "大", "学", "in", "Beijing", "."]
-    assert reading.spans == [[(0, 4, "ORG"), (0, 2, "GPE"), (5, 6, "GPE")], []]
+    assert reading.spans == [[(0, 4, "ORG"), (0, 2, "GPE"), (5, 6, "GPE")]]
     assert reading.records[0].text == value["text"]
     assert (reading.records[0].id, reading.records[0].meta) == ("1", {"source": "own"})
 
@@ -164,7 +165,27 @@ def test_emoji_and_combining_marks_keep_offsets(read):
         ("json_text", '{"text": "ab", "spans": [[0, 1]]}', "laid out otherwise"),
         ("json_text", '{"text": "ab", "spans": [[0, 1.5, "X"]]}', "laid out otherwise"),
         ("cluener", '{"text": "ab", "label": {"x": [[0, 1]]}}', "laid out otherwise"),
-        ("json_tokens", '{"tokens": ["a", ""], "entity_mentions": []}', "not empty"),
+        ("json_text", '{"text": null, "spans": []}', "None is no text"),
+        ("json_text", '{"text": ["a"], "spans": []}', "is no text"),
+        ("json_text", '{"text": "ab", "spans": {}}', "is no list"),
+        ("json_text", '{"text": "ab", "spans": [[0, 1, null]]}', "None is no text"),
+        ("json_text", '{"text": "ab", "spans": [[0, 1, ""]]}', "empty"),
+        ("json_text", '{"text": "ab", "spans": [], "doc_id": ["a"]}', "is no text"),
+        ("json_text", '{"text": "ab", "spans": [], "meta": [["a", 1]]}', "mapping"),
+        ("json_text", '{"text": "a\\ud83d", "spans": []}', "surrogates"),
+        ("json_text", '{"text": "a", "spans": [], "meta": {"\\uDE00": 1}}', "surrogates"),
+        ("cluener", '{"text": null}', "None is no text"),
+        ("cluener", '{"text": "a", "id": true}', "True is no text"),
+        ("cluener", '{"text": "ab", "label": {"": {"a": [[0, 0]]}}}', "empty"),
+        ("cluener", '{"text": "a\\ud83d"}', "surrogates"),
+        ("json_tokens", '{"tokens": "abc", "entity_mentions": []}', "'abc' is no list"),
+        ("json_tokens", '{"tokens": ["a", null], "entity_mentions": []}', "None is no text"),
+        ("json_tokens", '{"tokens": ["a", ""], "entity_mentions": []}', "empty"),
+        (
+            "json_tokens",
+            '{"tokens": ["a"], "entity_mentions": [{"start": 0, "end": 1, "entity_type": null}]}',
+            "None is no text",
+        ),
         ("json_tokens", '{"tokens": ["a"], "entity_mentions": [{"start": 0}]}', "key 'end'"),
     ],
 )
@@ -178,9 +199,52 @@ def test_json_laid_out_otherwise_is_told_with_file_and_line(read, format, line, 
         read(format, f"{lines(good)}\n{line}")
 
 
+@pytest.mark.parametrize("pair", ["\\ud83d\\ude00", "\\\\ud83d"])
+def test_whole_characters_may_be_escaped(read, pair):
+    reading = read("json_text", f'{{"text": "{pair}", "spans": []}}')
+    assert reading.records[0].text == json.loads(f'"{pair}"')
+
+
+def test_missing_ids_may_be_null(read):
+    value = {"text": "a", "spans": [], "id": None, "doc_id": 3}
+    (record,) = read("json_text", lines(value)).records
+    assert (record.id, record.doc_id) == ("", "3")
+
+
+@pytest.mark.parametrize(
+    "format, empty",
+    [
+        ("json_text", {"text": "", "spans": []}),
+        ("cluener", {"text": ""}),
+        ("json_tokens", {"tokens": [], "entity_mentions": []}),
+    ],
+)
+def test_empty_texts_are_counted(read, format, empty):
+    reading = read(format, lines(empty))
+    assert reading.records == [] and reading.ledger.dropped == {EMPTY_TEXT: 1}
+    with pytest.raises(ValueError, match=r"HE074.*f0\.txt:1: empty text"):
+        read(format, lines(empty), strict=True)
+
+
 def test_unknown_language_is_refused():
-    with pytest.raises(ValueError, match=r"^\[E048\].* qqq "):
+    with pytest.raises(ValueError, match=r"^\[HE085\].*'qqq'.*E048"):
         make_tokenizer("qqq")
+
+
+def test_language_whose_tokenizer_is_not_installed_is_told(monkeypatch):
+    def blank(lang):
+        raise ImportError("Japanese support requires SudachiPy")
+
+    monkeypatch.setattr(spacy, "blank", blank)
+    with pytest.raises(ValueError, match=r"HE085.*'ja'.*SudachiPy"):
+        make_tokenizer("ja")
+
+
+def test_per_character_is_for_chinese_only():
+    text = "ab"
+    assert len(make_tokenizer("ZH", per_character=True)(text)) == 2
+    with pytest.raises(ValueError, match=r"HE086.*'en'"):
+        make_tokenizer("en", per_character=True)
 
 
 # Brat
@@ -282,6 +346,22 @@ def test_brat_offsets_outside_of_the_text_are_refused(brat):
 def test_brat_split_spans_name_the_annotation(brat):
     with pytest.raises(ValueError, match=r"HE074.*d\.ann:2: span boundary inside a token"):
         brat(TEXT, "T1\tX 22 25\tNew\nT2\tX 22 24\tNe\n", strict=True)
+
+
+def test_brat_annotations_need_their_text_and_stand_for_it(tmp_path):
+    (tmp_path / "b.ann").write_text("T1\tGPE 0 8\tNew York\n", encoding="utf8")
+    for given in (tmp_path, tmp_path / "b.ann"):
+        with pytest.raises(ValueError, match=r"HE080.*b\.txt beside .*b\.ann"):
+            list(read_records([given], Ledger(), format="brat"))
+    (tmp_path / "b.txt").write_text("New York", encoding="utf8")
+    for given in (tmp_path, tmp_path / "b.ann", tmp_path / "b.txt"):
+        (record,) = read_records([given], Ledger(), format="brat")
+        assert (record.doc_id, record.spans) == ("b", [(0, 2, "GPE")])
+
+
+def test_brat_empty_document_is_counted(brat):
+    records, _, ledger = brat("", "")
+    assert records == [] and ledger.dropped == {EMPTY_TEXT: 1}
 
 
 def test_brat_needs_its_annotations_and_takes_them_packed(tmp_path):

@@ -21,8 +21,9 @@ from thinc.api import fix_random_seed
 from transformers import AutoModel
 from transformers.utils import logging as transformers_logging
 
+from spacy_hetner.encoders.encoder import build_encoder_model
 from spacy_hetner.encoders.pieces import PieceTokenizer
-from spacy_hetner.encoders.spacy_adapter import build_encoder_model, torch_encoder
+from spacy_hetner.encoders.spacy_adapter import torch_encoder
 
 LONG = " ".join(f"word{i} ," if i % 7 == 0 else f"w{i}" for i in range(400))
 
@@ -343,6 +344,61 @@ def test_weights_of_another_shape_are_an_error(
 
 
 @pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"num_attention_heads": 3}, "HE034"),
+        ({"num_attention_heads": 0}, "HE034"),
+        ({"hidden_act": "foo"}, "HE034"),
+        ({"hidden_size": "x"}, "HE034"),
+        ({"vocab_size": "x"}, "HE034"),
+        ({"num_labels": "x"}, "HE021"),
+        ({"torch_dtype": 3}, "HE021"),
+    ],
+)
+def test_values_that_make_no_encoder_are_an_error(
+    make_pipeline: Callable[..., Language], encoder_copy: Path, changes: Any, code: str
+) -> None:
+    edit_json(encoder_copy / "config.json", **changes)
+    nlp = make_pipeline(encoder_copy)
+    with pytest.raises(ValueError, match=rf"(?s)\[{code}\].*copy.*encoder build"):
+        nlp.initialize()
+
+
+@pytest.fixture
+def sizes(tiny_encoder: Path, worded_encoder: Path) -> str:
+    """What is told of the tokenizer of the one and the encoder of the other."""
+    pieces, rows = (
+        len((folder / "vocab.txt").read_text(encoding="utf8").splitlines())
+        for folder in (worded_encoder, tiny_encoder)
+    )
+    assert pieces > rows
+    return f"{pieces} pieces, .* for {rows}"
+
+
+def test_a_tokenizer_of_another_encoder_is_an_error(
+    make_pipeline: Callable[..., Language], encoder_copy: Path, worded_encoder: Path, sizes: str
+) -> None:
+    for name in ("tokenizer.json", "vocab.txt"):
+        shutil.copy(worded_encoder / name, encoder_copy / name)
+    nlp = make_pipeline(encoder_copy)
+    for _ in range(2):  # Nothing of it is kept that would pass the second time.
+        with pytest.raises(ValueError, match=rf"\[HE039\].*copy.* {sizes}"):
+            nlp.initialize()
+
+
+def test_a_tokenizer_of_another_encoder_in_a_saved_pipeline_is_an_error(
+    pipeline: Callable[..., Language], worded_encoder: Path, sizes: str
+) -> None:
+    shim = pipeline().get_pipe("transformer").model.layers[0].shims[0]
+    saved = srsly.msgpack_loads(shim.to_bytes())
+    message = srsly.msgpack_loads(saved["state"])
+    message["files"]["tokenizer.json"] = (worded_encoder / "tokenizer.json").read_bytes()
+    saved["state"] = srsly.msgpack_dumps(message)
+    with pytest.raises(ValueError, match=rf"\[HE039\].*saved pipeline.* {sizes}"):
+        shim.from_bytes(srsly.msgpack_dumps(saved))
+
+
+@pytest.mark.parametrize(
     ("model_type", "code"), [("t5", "HE035"), ("bart", "HE035"), ("no-such-type", "HE021")]
 )
 def test_a_model_that_is_no_encoder_is_an_error(
@@ -369,6 +425,9 @@ def broken_folder(folder: Path, what: str) -> Path:
     elif what == "cut tokenizer":
         text = (folder / "tokenizer.json").read_text(encoding="utf8")
         (folder / "tokenizer.json").write_text(text[: len(text) // 2], encoding="utf8")
+    elif what == "empty tokenizer":
+        (folder / "tokenizer.json").unlink()
+        (folder / "vocab.txt").write_bytes(b"")
     return folder
 
 
@@ -381,6 +440,7 @@ def broken_folder(folder: Path, what: str) -> Path:
         ("cut weights", "HE022"),
         ("no tokenizer", "HE023"),
         ("cut tokenizer", "HE023"),
+        ("empty tokenizer", "HE023"),
     ],
 )
 def test_a_broken_folder_is_an_error_that_names_it(

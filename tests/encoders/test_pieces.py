@@ -13,8 +13,9 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from transformers import AutoTokenizer
 
+from spacy_hetner.encoders.alignment import PieceBatch, align_offsets
 from spacy_hetner.encoders.chinese import create_chinese_tokenizer
-from spacy_hetner.encoders.pieces import PieceBatch, PieceTokenizer, align_offsets
+from spacy_hetner.encoders.pieces import PieceTokenizer
 
 Offsets = List[Tuple[int, int]]
 
@@ -253,6 +254,17 @@ def test_a_doc_without_sentences_is_one_running_text(fast_tokenizer: Any) -> Non
     with pytest.warns(UserWarning, match=r"\[HW034\]"):
         batch = tokenizer([doc])
     assert window_texts(fast_tokenizer, batch) == ["hello x a b c"]
+
+
+def test_docs_without_sentences_are_counted_and_told_once(fast_tokenizer: Any) -> None:
+    nlp = spacy.blank("en")
+    docs = [nlp("hello x"), *as_docs(nlp.vocab, [[["a", "b"], ["c"]]]), nlp("a b c")]
+    tokenizer = PieceTokenizer(fast_tokenizer, capacity=20, overlap=5, context_sentences=0)
+    with pytest.warns(UserWarning) as told:
+        batch = tokenizer(docs)
+    (warning,) = told
+    assert "2 of 3 docs have no sentence boundaries" in str(warning.message)
+    assert window_texts(fast_tokenizer, batch) == ["hello x", "a b", "c", "a b c"]
 
 
 def test_no_docs_and_empty_docs(fast_tokenizer: Any) -> None:

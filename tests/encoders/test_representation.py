@@ -1,5 +1,6 @@
 """Features beside the encoder's vectors: each is trained, saved, and independent of its batch."""
 
+from types import SimpleNamespace
 from typing import Any, Callable, Dict, List
 
 import numpy
@@ -11,7 +12,7 @@ from spacy.training import Example
 from thinc.api import Adam, Model, fix_random_seed
 
 from spacy_hetner.encoders.features import FeatureEncoder
-from spacy_hetner.encoders.representation import build_token_representation
+from spacy_hetner.encoders.representation import build_token_representation, read_features
 from spacy_hetner.encoders.spacy_adapter import torch_encoder
 
 VECTORS = {"Oslo": 0, "Lima": 1, "lake": 2, "mayor": 3}
@@ -139,6 +140,29 @@ def test_word_vectors_are_seen_and_not_trained(
     nlp = feature_pipeline("vectors")
     nlp.vocab.set_vector("Oslo", numpy.ones(VECTOR_WIDTH, dtype="float32"))
     assert not numpy.allclose(nlp("Oslo").tensor, before)
+
+
+class DeviceArray:
+    """What an array on the GPU is to numpy: nothing that can be taken by itself."""
+
+    def __init__(self, array: numpy.ndarray) -> None:
+        self.get = lambda: array
+
+    def __array__(self, *args: Any, **kwargs: Any) -> numpy.ndarray:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed.")
+
+
+def test_word_vectors_may_lie_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stack(rows: List[DeviceArray]) -> DeviceArray:
+        return DeviceArray(numpy.stack([row.get() for row in rows]))
+
+    monkeypatch.setattr("thinc.util.has_cupy", True)
+    monkeypatch.setattr("thinc.util.cupy", SimpleNamespace(ndarray=DeviceArray, stack=stack))
+    doc = spacy.blank("en")("Oslo and Lima")
+    doc.user_token_hooks["vector"] = lambda token: DeviceArray(numpy.full(3, token.i))
+    features = read_features([doc], pos=False, characters=False, vectors=True)
+    assert features.vectors is not None and features.vectors.dtype == "float32"
+    assert features.vectors.tolist() == [[0, 0, 0], [1, 1, 1], [2, 2, 2]]
 
 
 def test_characters_and_neighbours_are_seen(doc_vectors: Model) -> None:

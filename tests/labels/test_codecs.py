@@ -1,5 +1,7 @@
 """Tag schemes: hand-made cases, golden cases, seqeval as oracle, and round trips."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,7 +85,7 @@ def test_inconsistent_tags_are_kept_or_dropped_and_counted(scheme, tags, conllev
     for mode, spans in (("conlleval", conlleval), ("strict", strict)):
         decoded = decode_tags(tags.split(), scheme, mode)
         assert decoded.spans == spans
-        assert decoded.causes == causes
+        assert Counter(fault.cause for fault in decoded.faults) == causes
 
 
 def test_fault_names_the_first_token_of_its_span():
@@ -145,7 +147,7 @@ def test_each_fault_is_one_span_that_strict_drops(data, scheme):
     assert kept.faults == strict.faults
     faulty = {fault.position for fault in kept.faults}
     assert [span for span in kept.spans if span.start not in faulty] == strict.spans
-    assert len(kept.spans) - len(strict.spans) == len(kept.faults) == sum(kept.causes.values())
+    assert len(kept.spans) - len(strict.spans) == len(kept.faults)
 
 
 @given(data=st.data(), scheme=st.sampled_from(sorted(SCHEMES)))

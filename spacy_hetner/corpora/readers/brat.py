@@ -57,7 +57,7 @@ def read_brat(
 
 
 def _stem(path: Path) -> str:
-    return unpacked_name(path).removesuffix(".txt").removesuffix(".ann")
+    return re.sub(r"\.(txt|ann)$", "", unpacked_name(path))
 
 
 def _text_file(path: Path) -> Path:

@@ -37,5 +37,5 @@ def read_json_tokens(
 
 
 def _mention(value: Dict[str, Any]) -> LabelledSpan:
-    label = text_in(value["entity_type"], empty=False)
-    return LabelledSpan(index(value["start"]), index(value["end"]), label)
+    start, end = index(value["start"]), index(value["end"])
+    return LabelledSpan(start, end, text_in(value["entity_type"], empty=False))

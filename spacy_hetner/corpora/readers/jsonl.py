@@ -28,7 +28,7 @@ def read_entries(paths: Sequence[PathLike], expected: str, encoding: str) -> Ite
             entry = Entry(f"{path}:{number}", {})
             with expecting(expected, entry.place):
                 value = json.loads(line)
-                # The line is whole characters, but "\\ud83d" in it is half of one.
+                # The line is whole characters, but "\ud83d" in it is half of one.
                 json.dumps(value, ensure_ascii=False).encode()
             if not isinstance(value, dict):
                 raise _malformed(entry.place, f"the line is a {type(value).__name__}", expected)
