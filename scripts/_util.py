@@ -1,10 +1,11 @@
 """What the scripts share."""
 
-import re
 from typing import Any, Callable
 
 import typer
 from wasabi import msg
+
+from spacy_hetner.errors import is_coded
 
 
 def run(main: Callable[..., Any]) -> None:
@@ -12,6 +13,6 @@ def run(main: Callable[..., Any]) -> None:
     try:
         typer.run(main)
     except ValueError as error:
-        if not re.match(r"\[H?E\d+\]", str(error)):
+        if not is_coded(error):
             raise
         msg.fail(str(error), exits=1)

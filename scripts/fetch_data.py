@@ -14,8 +14,8 @@ from corpora import Source, get_corpus
 from typer import Argument, Option
 from wasabi import msg
 
-from spacy_hetner.corpora.stores import replacing
 from spacy_hetner.errors import Errors
+from spacy_hetner.files import replacing
 
 TIMEOUT = 30
 """Seconds without an answer after which a server counts as out of reach."""

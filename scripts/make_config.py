@@ -14,8 +14,8 @@ from thinc.api import Config
 from typer import Argument, Option
 from wasabi import msg
 
-from spacy_hetner.corpora.stores import replacing
 from spacy_hetner.encoders.folder import check_encoder_folder
+from spacy_hetner.files import replacing
 
 WARMUP = 0.1
 """Share of the steps in which the learning rate rises."""

@@ -16,8 +16,8 @@ from spacy.cli import package
 from typer import Argument, Option
 from wasabi import msg
 
-from spacy_hetner.corpora.stores import replacing
 from spacy_hetner.errors import Errors
+from spacy_hetner.files import replacing
 
 
 def main(

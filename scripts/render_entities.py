@@ -11,8 +11,8 @@ from spacy import displacy
 from spacy.tokens import Doc
 from wasabi import msg
 
-from spacy_hetner.corpora.stores import replacing
 from spacy_hetner.errors import Errors
+from spacy_hetner.files import replacing
 
 PALETTE = ("#7aecec", "#feca74", "#aa9cfc", "#bfeeb7", "#ff9561", "#9cc9cc", "#f0d0ff", "#ffeb80")
 _EM = 16

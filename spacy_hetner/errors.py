@@ -4,6 +4,8 @@ A message names the value, the limit it broke and the remedy. ``HE`` codes are e
 codes are warnings. Codes are stable: a retired one is not used again.
 """
 
+import re
+
 
 class _WithCode(type):
     """Prefix each message with its attribute's name, so that code and text cannot drift apart."""
@@ -11,6 +13,11 @@ class _WithCode(type):
     def __getattribute__(cls, code: str) -> str:
         message = super().__getattribute__(code)
         return message if code.startswith("_") else f"[{code}] {message}"
+
+
+def is_coded(error: BaseException) -> bool:
+    """Whether an error says all in its message, ours or spaCy's, so that no traceback is needed."""
+    return isinstance(error, ValueError) and re.match(r"\[H?E\d+\]", str(error)) is not None
 
 
 class Errors(metaclass=_WithCode):

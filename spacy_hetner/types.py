@@ -4,9 +4,13 @@ Spans are half-open token offsets ``[start, end)``. An array of spans has shape 
 dtype int64; no spans at all is ``(0, 2)``, never ``(0, 0)``.
 """
 
-from typing import List, NamedTuple
+from pathlib import Path
+from typing import List, NamedTuple, Union
 
 import numpy
+
+PathLike = Union[str, Path]
+"""A file or folder, as users may name it."""
 
 SpanArray = numpy.ndarray
 """int64 ``(n, 2)``: half-open token spans."""

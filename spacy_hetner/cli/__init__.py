@@ -3,7 +3,6 @@
 spaCy imports this module when its own command line starts, whichever command was asked for.
 """
 
-import re
 from typing import Any
 
 from spacy.cli._util import app as spacy_app
@@ -11,6 +10,7 @@ from typer import Typer
 from typer.core import TyperGroup
 from wasabi import msg
 
+from ..errors import is_coded
 from .convert import convert_cli
 from .encoder import encoder_app
 from .evaluate import evaluate_cli
@@ -23,7 +23,7 @@ class _CodedErrors(TyperGroup):
         try:
             return super().invoke(ctx)
         except ValueError as err:
-            if not re.match(r"\[H?E\d+\]", str(err)):
+            if not is_coded(err):
                 raise
             msg.fail(str(err), exits=1)
 

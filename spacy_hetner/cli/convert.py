@@ -1,6 +1,5 @@
 """``spacy hetner convert``: corpus files of any known format into one store of records."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, List, Optional
 
@@ -9,7 +8,7 @@ from wasabi import msg
 
 from ..corpora.convert import convert
 from ..corpora.readers import FORMATS
-from ..corpora.stores import replacing
+from ..files import write_json
 from ..labels.codecs import DECODINGS, SCHEMES
 
 _FORMATS = ", ".join(FORMATS)
@@ -117,6 +116,4 @@ def convert_cli(
     print(result.to_text())
     msg.good(f"Saved {result.sentences:,} sentences to {output}")
     if report is not None:
-        with replacing(report) as partial:
-            text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False)
-            partial.write_text(f"{text}\n", encoding="utf8")
+        write_json(report, result.to_dict())

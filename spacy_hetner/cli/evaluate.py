@@ -6,7 +6,6 @@ from typing import Annotated, Optional
 from typer import Argument, Option
 from wasabi import msg
 
-from ..corpora.stores import replacing
 from ..evaluation.evaluate import evaluate_model
 from ..files import write_json
 
@@ -48,6 +47,5 @@ def evaluate_cli(
     )
     print(report.to_text())
     if output is not None:
-        with replacing(output) as partial:
-            write_json(partial, report.to_dict())
+        write_json(output, report.to_dict())
         msg.good(f"Saved the report to {output}")

@@ -9,11 +9,10 @@ import zlib
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any, Callable, Dict, Iterator, List, Sequence, Tuple, Union
+from typing import IO, Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 from ..errors import Errors
-
-PathLike = Union[str, Path]
+from ..types import PathLike
 
 _OPENERS: Dict[str, Callable[..., Any]] = {".xz": lzma.open, ".bz2": bz2.open, ".gz": gzip.open}
 PACKED_SUFFIXES = (*_OPENERS, ".zip")

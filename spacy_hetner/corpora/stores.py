@@ -5,9 +5,8 @@ the span groups of each Doc on their own, and it is held in memory as a whole.
 """
 
 import json
-import os
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
@@ -19,9 +18,10 @@ from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
 from ..errors import Errors
-from ..types import LabelledSpan
+from ..files import replacing
+from ..types import LabelledSpan, PathLike
 from .records import SPANS_KEY, Record, doc_to_record, record_to_doc
-from .sources import PathLike, find_files
+from .sources import find_files
 
 SCHEMA = pa.schema(
     [
@@ -152,25 +152,6 @@ def read_stores(
         else:
             records = list(read_docbin(file, spans_key=spans_key))
             yield from (records[index] for index in rng.permutation(len(records)))
-
-
-@contextmanager
-def replacing(path: PathLike) -> Iterator[Path]:
-    """Give a name to write to, which becomes ``path`` if all goes well and vanishes if not.
-
-    Missing folders are made. Raises ValueError (HE081) if the file cannot be written.
-    """
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(target)
-    except OSError as error:
-        raise ValueError(Errors.HE081.format(path=path, reason=error)) from error
-    finally:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            partial.unlink()
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from spacy_hetner.corpora.stores import (
     read_docbin,
     read_parquet,
     read_stores,
-    replacing,
     store_of,
     write_docbin,
     write_parquet,
@@ -140,13 +139,6 @@ def test_name_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(ValueError, match=r"HE081.*folder\.parquet"):
         write_parquet(some_records(), tmp_path / "folder.parquet")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.parquet"]
-
-
-def test_interrupted_writing_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "x") as partial:
-        partial.write_text("half")
-        raise KeyboardInterrupt
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,9 +3,9 @@
 from typing import Iterator, List, Sequence
 
 from ...errors import Errors
-from ...types import LabelledSpan
+from ...types import LabelledSpan, PathLike
 from ..records import Ledger, Record
-from ..sources import PathLike, read_lines
+from ..sources import read_lines
 
 
 def read_chunk_lines(

@@ -4,8 +4,8 @@ from typing import Iterator, List, Optional, Sequence
 
 from ...errors import Errors
 from ...labels.codecs import Decoding
+from ...types import PathLike
 from ..records import Ledger, Record, in_document_order
-from ..sources import PathLike
 from .rows import COMMENTS, Block, decode_tag_rows, read_blocks
 
 

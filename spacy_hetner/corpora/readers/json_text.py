@@ -3,8 +3,8 @@
 from operator import index
 from typing import Iterator, Sequence
 
+from ...types import PathLike
 from ..records import Ledger, Record
-from ..sources import PathLike
 from .jsonl import check_bounds, expecting, list_in, name_in, read_entries, text_in
 from .texts import CharSpan, make_tokenizer, tokenise
 

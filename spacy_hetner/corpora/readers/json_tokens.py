@@ -3,9 +3,8 @@
 from operator import index
 from typing import Any, Dict, Iterator, Sequence
 
-from ...types import LabelledSpan
+from ...types import LabelledSpan, PathLike
 from ..records import Ledger, Record, in_document_order
-from ..sources import PathLike
 from .jsonl import check_bounds, expecting, list_in, name_in, read_entries, text_in
 from .texts import EMPTY_TEXT
 

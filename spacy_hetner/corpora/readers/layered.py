@@ -3,9 +3,8 @@
 from typing import Dict, Iterator, List, Optional, Sequence
 
 from ...labels.codecs import OUTSIDE, Decoding
-from ...types import LabelledSpan
+from ...types import LabelledSpan, PathLike
 from ..records import Ledger, Record, in_document_order
-from ..sources import PathLike
 from .rows import COMMENTS, decode_tag_rows, read_blocks
 
 

@@ -5,9 +5,8 @@ from typing import Iterator, List, Optional, Sequence
 
 from ...errors import Errors
 from ...labels.codecs import Decoding
-from ...types import LabelledSpan
+from ...types import LabelledSpan, PathLike
 from ..records import Ledger, Record, in_document_order
-from ..sources import PathLike
 from .columns import column
 from .rows import COMMENTS, Block, decode_tag_rows, read_blocks
 
