@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("saved", "blank"),
     [
-        (SpanProposer(6, 5, 0.3, "clamp", chunk=11), SpanProposer(2, 2, 0.0, "sentinel")),
+        (SpanProposer(6, 5, 4, 0.3, "clamp", chunk=11), SpanProposer(2, 2, 2, 0.0, "sentinel")),
         (SpanClassifier(6, 5, 3, 0.3), SpanClassifier(2, 2, 0, 0.0)),
     ],
 )

@@ -25,7 +25,7 @@ Decoding = Literal["conlleval", "strict"]
 DECODINGS = ("conlleval", "strict")
 
 OUTSIDE = "O"
-_BEGIN, _INSIDE, _END, _SINGLE = "begin", "inside", "end", "single"
+BEGIN, INSIDE, END, SINGLE = "begin", "inside", "end", "single"
 
 
 class _Scheme(NamedTuple):
@@ -40,13 +40,13 @@ class _Scheme(NamedTuple):
 
 
 SCHEMES = {
-    "BIO": _Scheme({"B": _BEGIN, "I": _INSIDE}, closes=False, inside_begins=False),
-    "IOB1": _Scheme({"B": _BEGIN, "I": _INSIDE}, closes=False, inside_begins=True),
+    "BIO": _Scheme({"B": BEGIN, "I": INSIDE}, closes=False, inside_begins=False),
+    "IOB1": _Scheme({"B": BEGIN, "I": INSIDE}, closes=False, inside_begins=True),
     "BMES": _Scheme(
-        {"B": _BEGIN, "M": _INSIDE, "E": _END, "S": _SINGLE}, closes=True, inside_begins=False
+        {"B": BEGIN, "M": INSIDE, "E": END, "S": SINGLE}, closes=True, inside_begins=False
     ),
     "BIOES": _Scheme(
-        {"B": _BEGIN, "I": _INSIDE, "E": _END, "S": _SINGLE}, closes=True, inside_begins=False
+        {"B": BEGIN, "I": INSIDE, "E": END, "S": SINGLE}, closes=True, inside_begins=False
     ),
 }
 _ALIASES = {
@@ -148,18 +148,18 @@ def decode_tags(tags: Sequence[str], scheme: str, mode: Decoding = "conlleval") 
         if parsed is None:
             raise UnknownTagError(tag, name, index)
         role, tag_label = parsed
-        if start >= 0 and (role in (_BEGIN, _SINGLE) or tag_label != label):
+        if start >= 0 and (role in (BEGIN, SINGLE) or tag_label != label):
             continues_nothing = LABEL_CHANGE
             close(index, ended=False)
         else:
             continues_nothing = ORPHAN
         if start < 0:
-            if role in (_INSIDE, _END) and not rules.inside_begins:
+            if role in (INSIDE, END) and not rules.inside_begins:
                 cause = continues_nothing
-            elif role == _BEGIN and rules.inside_begins and not _touches(chunks, index, tag_label):
+            elif role == BEGIN and rules.inside_begins and not _touches(chunks, index, tag_label):
                 cause = NEEDLESS_BEGIN
             start, label = index, tag_label
-        if role in (_END, _SINGLE):
+        if role in (END, SINGLE):
             close(index + 1, ended=True)
     close(len(tags), ended=False)
     return DecodedTags(
@@ -180,7 +180,7 @@ def encode_tags(spans: Iterable[LabelledSpan], n: int, scheme: str) -> List[str]
     ``[0, n)`` (HE061) and for two that overlap, which one tag a token cannot say (HE062).
     """
     rules = SCHEMES[scheme_name(scheme)]
-    begin, inside = rules.prefix(_BEGIN), rules.prefix(_INSIDE)
+    begin, inside = rules.prefix(BEGIN), rules.prefix(INSIDE)
     tags = [OUTSIDE] * n
     previous = LabelledSpan(0, 0, "")
     for span in sorted(LabelledSpan(*span) for span in spans):
@@ -190,7 +190,7 @@ def encode_tags(spans: Iterable[LabelledSpan], n: int, scheme: str) -> List[str]
             raise ValueError(Errors.HE062.format(first=tuple(previous), second=tuple(span)))
         prefixes = [begin] + [inside] * (span.end - span.start - 1)
         if rules.closes:
-            prefixes[-1] = rules.prefix(_END if len(prefixes) > 1 else _SINGLE)
+            prefixes[-1] = rules.prefix(END if len(prefixes) > 1 else SINGLE)
         elif rules.inside_begins and (previous.end, previous.label) != (span.start, span.label):
             prefixes[0] = inside
         tags[span.start : span.end] = [f"{prefix}-{span.label}" for prefix in prefixes]

@@ -18,6 +18,7 @@ def build_span_proposer_model(
     tok2vec: Model[List[Doc], List[Floats2d]],
     *,
     hidden_width: Optional[int] = None,
+    filter_width: Optional[int] = None,
     dropout: float = 0.5,
     outer_boundary: Literal["sentinel", "clamp"] = "sentinel",
     width: Optional[int] = None,
@@ -26,6 +27,8 @@ def build_span_proposer_model(
 
     tok2vec (Model[List[Doc], List[Floats2d]]): Token vectors, usually a listener.
     hidden_width (int): Width of each head's hidden layer; by default that of the token vectors.
+    filter_width (int): Width of the filter's hidden layer, where it is another: the filter scores
+        every seed, which makes it the dearest part of the pipeline after the encoder.
     dropout (float): Dropout on each head's input while training.
     outer_boundary (str): What stands for the word outside a sentence: a learned "sentinel", or
         "clamp" for the span's own last word, as in the published code.
@@ -36,7 +39,8 @@ def build_span_proposer_model(
     check_choice("outer_boundary", outer_boundary, OUTER_BOUNDARIES)
     width = token_width(tok2vec, width)
     hidden_width, dropout = check_head(hidden_width or width, dropout)
-    module = SpanProposer(width, hidden_width, dropout, outer_boundary)
+    filter_width, _ = check_head(filter_width or hidden_width, dropout)
+    module = SpanProposer(width, hidden_width, filter_width, dropout, outer_boundary)
     return span_model("hetner-span-proposer", tok2vec, torch_head(module, _convert_outputs))
 
 

@@ -18,18 +18,26 @@ class SpanProposer(nn.Module):
     """
 
     def __init__(
-        self, width: int, hidden_width: int, dropout: float, outer_boundary: str, chunk: int = 8192
+        self,
+        width: int,
+        hidden_width: int,
+        filter_width: int,
+        dropout: float,
+        outer_boundary: str,
+        chunk: int = 8192,
     ) -> None:
-        """chunk: most spans that the filter scores at once in ``propose``."""
+        """hidden_width, filter_width: hidden units of the regressor and of the filter; chunk: most
+        spans that the filter scores at once in ``propose``."""
         super().__init__()
         self.settings = {
             "width": width,
             "hidden_width": hidden_width,
+            "filter_width": filter_width,
             "dropout": dropout,
             "outer_boundary": outer_boundary,
             "chunk": chunk,
         }
-        self.filter = SpanHead(width, hidden_width, 1, dropout)
+        self.filter = SpanHead(width, filter_width, 1, dropout)
         self.regressor = SpanHead(width, hidden_width, 2, dropout)
         self.sentinels = nn.Parameter(torch.zeros(2, width))
         self.outer_boundary = outer_boundary

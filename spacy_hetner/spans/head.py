@@ -15,7 +15,8 @@ class SpanHead(nn.Module):
     """Linear(3d, h) - GELU - Linear(h, out) over [pooled; left; right] (spec 1.5).
 
     The first layer is factored: what the left and right words contribute is computed once a
-    token, not once a span, which equals the product with the concatenation.
+    token, not once a span, which equals the product with the concatenation. Dropout is drawn for
+    each pooled span, and for each token that is a left word or a right word.
     """
 
     def __init__(self, width: int, hidden_width: int, n_out: int, dropout: float) -> None:
@@ -38,18 +39,15 @@ class SpanHead(nn.Module):
         Shape: rows (n_rows, width), tokens and sentinels; spans (n_spans, 2), half-open; left,
         right (n_spans,), the rows of the boundary words. Returns (n_spans, n_out).
         """
-        if self.training and self.dropout.p > 0:
-            # Dropout is drawn for each span's own input, so nothing can be shared between spans.
-            features = (
-                self.dropout(pooling(spans[:, 0], spans[:, 1])),
-                self.dropout(rows[left]),
-                self.dropout(rows[right]),
-            )
-            hidden = self.pooled(features[0]) + self.left(features[1]) + self.right(features[2])
-        else:
-            hidden = self.pooled(pooling(spans[:, 0], spans[:, 1]))
-            hidden = hidden + self.left(rows)[left] + self.right(rows)[right]
+        hidden = self.pooled(self.dropout(pooling(spans[:, 0], spans[:, 1])))
+        hidden = hidden + _project(self.left, self.dropout(rows), left)
+        hidden = hidden + _project(self.right, self.dropout(rows), right)
         return self.output(nn.functional.gelu(hidden))
+
+
+def _project(layer: nn.Linear, rows: Tensor, index: Tensor) -> Tensor:
+    """The chosen rows, projected: in whichever order the layer has fewer rows to work on."""
+    return layer(rows[index]) if len(index) < len(rows) else layer(rows)[index]
 
 
 def check_head(hidden_width: int, dropout: float) -> Tuple[int, float]:

@@ -11,7 +11,7 @@ WIDTH = 6
 @pytest.fixture(params=["sentinel", "clamp"])
 def proposer(request):
     torch.manual_seed(0)
-    module = SpanProposer(WIDTH, 8, 0.5, request.param).eval()
+    module = SpanProposer(WIDTH, 8, 4, 0.5, request.param).eval()
     torch.nn.init.normal_(module.sentinels)
     return module
 
@@ -70,7 +70,7 @@ def test_no_word_of_a_neighbour_is_seen(proposer, span, bounds):
 
 def test_clamp_is_the_own_last_word():
     torch.manual_seed(0)
-    proposer = SpanProposer(WIDTH, 8, 0.0, "clamp").eval()
+    proposer = SpanProposer(WIDTH, 8, 4, 0.0, "clamp").eval()
     tokens = torch.randn(4, WIDTH)
     _, clamped = proposer(tokens, torch.tensor([[0, 4]]), torch.tensor([[0, 4]]))
     padded = torch.cat((tokens[:1], tokens, tokens[-1:]))

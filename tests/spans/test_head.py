@@ -112,7 +112,7 @@ def measure(run):
 
 
 def proposer_training(n, width):
-    proposer = SpanProposer(width, width, 0.5, "sentinel")
+    proposer = SpanProposer(width, width, width, 0.5, "sentinel")
     spans = torch.from_numpy(enumerate_seeds(n, LENGTHS))
     tokens = torch.randn(n, width, requires_grad=True)
 
@@ -124,7 +124,7 @@ def proposer_training(n, width):
 
 
 def proposer_prediction(n, width):
-    proposer = SpanProposer(width, width, 0.5, "sentinel").eval()
+    proposer = SpanProposer(width, width, width, 0.5, "sentinel").eval()
     spans = torch.from_numpy(enumerate_seeds(n, LENGTHS))
     tokens, bounds = torch.randn(n, width), whole_text(spans, n)
 
@@ -160,7 +160,7 @@ def test_filter_scores_in_chunks():
     tokens = torch.randn(40, 8)
     spans = torch.from_numpy(enumerate_seeds(40, LENGTHS))
     bounds = whole_text(spans, 40)
-    proposer = SpanProposer(8, 8, 0.0, "sentinel").eval()
+    proposer = SpanProposer(8, 8, 8, 0.0, "sentinel").eval()
     with torch.no_grad():
         whole = proposer.propose(tokens, spans, bounds, 0.0)
         proposer.chunk = 7
