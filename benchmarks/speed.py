@@ -1,10 +1,12 @@
 """Time, padding and memory of the package beside the bare encoder and spaCy's own pipelines.
 
-    OMP_NUM_THREADS=1 python benchmarks/speed.py --encoder encoders/minilm-l6-en
+    python -m spacy project run convert . --vars.corpus genia
+    OMP_NUM_THREADS=1 python benchmarks/speed.py genia --encoder encoders/minilm-l6-en \
+        --corpus corpus
 
 All systems live in one process and take turns, so that only ratios within the run are read; each
 figure is the median over the rounds of CPU time. Every trained system learns for the same number
-of steps on the demo corpus first: an untrained filter would keep every seed.
+of steps first, each batch once: an untrained filter would keep every seed.
 """
 
 import json
@@ -12,6 +14,7 @@ import os
 import platform
 import statistics
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -26,9 +29,12 @@ from spacy.util import fix_random_seed, minibatch
 from thinc.api import Adam
 from transformers import AutoModel, AutoTokenizer
 
+from spacy_hetner.corpora.records import record_to_doc
+from spacy_hetner.corpora.stores import read_parquet
 from spacy_hetner.encoders.batching import length_buckets
 
 ROOT = Path(__file__).resolve().parent.parent
+BATCH = 32
 LISTENER = {
     "@architectures": "spacy-transformers.TransformerListener.v1",
     "grad_factor": 1.0,
@@ -37,18 +43,10 @@ LISTENER = {
 }
 
 
-def demo_examples(nlp: Language) -> List[Example]:
-    """The English half of the demo corpus as examples with spans and flat entities."""
-    examples = []
-    for path in sorted((ROOT / "assets" / "demo").glob("en.*.jsonl")):
-        for line in path.read_text(encoding="utf8").splitlines():
-            record = json.loads(line)
-            reference = nlp.make_doc(record["text"])
-            spans = [reference.char_span(s, e, label=label) for s, e, label in record["spans"]]
-            reference.spans["entities"] = spans
-            reference.ents = spacy.util.filter_spans(spans)
-            examples.append(Example(nlp.make_doc(record["text"]), reference))
-    return examples
+def read_examples(nlp: Language, path: Path, limit: int) -> List[Example]:
+    """The first sentences of a corpus as examples with spans and flat entities."""
+    references = [record_to_doc(record, nlp.vocab) for record in islice(read_parquet(path), limit)]
+    return [Example(nlp.make_doc(reference.text), reference) for reference in references]
 
 
 def ours(encoder: Path) -> Language:
@@ -98,24 +96,20 @@ def with_spancat(nlp: Language) -> Language:
     return nlp
 
 
-def train_briefly(nlp: Language, steps: int) -> Callable[[], None]:
-    """Train for some steps. RETURNS: a function that runs one more update on a fixed batch."""
+def train_briefly(nlp: Language, path: Path, steps: int) -> Callable[[], None]:
+    """Train for some steps. RETURNS: a function that runs one more update, on the last batch."""
     fix_random_seed(0)
-    examples = demo_examples(nlp)
+    examples = read_examples(nlp, path, steps * BATCH)
     nlp.initialize(lambda: examples)
     optimizer = Adam(2e-4)
-    batches = list(minibatch(examples, 32))
-    for step in range(steps):
-        batch = [
-            Example(nlp.make_doc(eg.text), eg.reference) for eg in batches[step % len(batches)]
-        ]
-        nlp.update(batch, sgd=optimizer)
 
-    def update() -> None:
-        batch = [Example(nlp.make_doc(eg.text), eg.reference) for eg in batches[0]]
-        nlp.update(batch, sgd=optimizer)
+    def update(batch: List[Example]) -> None:
+        fresh = [Example(nlp.make_doc(eg.text), eg.reference) for eg in batch]
+        nlp.update(fresh, sgd=optimizer)
 
-    return update
+    for batch in minibatch(examples, BATCH):
+        update(batch)
+    return lambda: update(examples[-BATCH:])
 
 
 class BareEncoder:
@@ -171,10 +165,12 @@ def head_memory(nlp: Language, words: List[int]) -> Dict[int, int]:
 
 
 def main(
+    data: str,
     encoder: Path = typer.Option(..., exists=True),
+    corpus: Path = typer.Option(..., exists=True, help="Folder of NAME/{train,test}.parquet"),
     steps: int = 60,
     rounds: int = 5,
-    copies: int = typer.Option(2, help="How often the texts are repeated"),
+    sentences: int = typer.Option(200, help="How many of the test part are read"),
     results: Path = ROOT / "benchmarks" / "results" / "speed",
 ) -> None:
     """Measure, print, write one JSON row."""
@@ -185,8 +181,9 @@ def main(
         "transformer+ner, max_batch_items=128": with_ner(spacy_transformer(encoder, 128)),
         "transformer+spancat(1-8), defaults": with_spancat(spacy_transformer(encoder, 4096)),
     }
-    updates = {name: train_briefly(nlp, steps) for name, nlp in systems.items()}
-    texts = [eg.text for eg in demo_examples(spacy.blank("en"))] * copies
+    train_path, test_path = (corpus / data / f"{part}.parquet" for part in ("train", "test"))
+    updates = {name: train_briefly(nlp, train_path, steps) for name, nlp in systems.items()}
+    texts = [record.text for record in islice(read_parquet(test_path), sentences)]
     bare = BareEncoder(encoder)
     runs: Dict[str, Callable[[], Any]] = {
         "bare encoder, exact lengths": lambda: bare(texts, 1.0),
@@ -204,11 +201,13 @@ def main(
         for name, update in updates.items():
             training[name].append(timed(update))
     limit = [min(pair) for pair in zip(*list(times.values())[:2], strict=True)]
-    words = sum(len(doc) for doc in systems["spacy_hetner"].tokenizer.pipe(texts))
+    docs = list(systems["spacy_hetner"].pipe(texts))
     row = {
+        "data": data,
         "encoder": encoder.name,
         "texts": len(texts),
-        "words": words,
+        "words": sum(len(doc) for doc in docs),
+        "candidates": sum(len(doc.spans["candidates"]) for doc in docs),
         "rounds": rounds,
         "steps": steps,
         "cpu_s": {name: round(statistics.median(t), 3) for name, t in times.items()},
@@ -241,9 +240,9 @@ def main(
     }
     print(json.dumps(row, indent=1))
     results.mkdir(parents=True, exist_ok=True)
-    partial = results / f"{encoder.name}.part"
+    partial = results / f"{data}-{encoder.name}.part"
     partial.write_text(json.dumps(row, indent=1) + "\n", encoding="utf8")
-    os.replace(partial, results / f"{encoder.name}.json")
+    os.replace(partial, results / f"{data}-{encoder.name}.json")
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ SPEED = """\
 ## Speed
 
 One thread, CPU time, all systems in one process by turns, medians over the rounds. Each was
-trained for the same number of steps on the demo corpus first. Read the ratios: seconds belong to
+trained for the same number of steps first, each batch seen once. Read the ratios: seconds belong to
 the machine. The bare encoder is the faster of two ways to batch it, without any head.
 """
 
@@ -300,8 +300,10 @@ def _missing(rows: Sequence[Row]) -> str:
 def _speed_tables(row: Row) -> str:
     ours = "spacy_hetner"
     head = (
-        f"Encoder `{row['encoder']}`, {row['texts']:,} short texts, {row['words']:,} words, "
-        f"{row['rounds']} rounds after {row['steps']} training steps; {row['hardware']}.\n"
+        f"{DATA_SETS[row['data']].title}, encoder `{row['encoder']}`: "
+        f"{row['texts']:,} test sentences, {row['words']:,} words, "
+        f"{row['rounds']} rounds after {row['steps']} training steps; "
+        f"{row['candidates'] / row['words']:.2f} candidates a word; {row['hardware']}.\n"
     )
     bare_goals = {ours: BARE_GOAL}
     predict = [

@@ -57,6 +57,14 @@ class Errors(metaclass=_WithCode):
         "The component '{name}' has nothing to learn from: no reference doc has a span in the "
         "group '{key}'. Set spans_key to the group that holds the annotation."
     )
+    HE011 = (
+        "{heads} attention heads cannot share a width of {width} evenly. Set heads to a "
+        "number that divides it."
+    )
+    HE012 = (
+        "The doc {text!r}... has no token vectors for '{name}' to attend to. Read its text with "
+        "the whole pipeline: doc = nlp(text)."
+    )
     # 020-039: encoders
     HE020 = (
         "There is no encoder folder {path}. Give a local folder in Hugging Face layout, or build "
@@ -297,6 +305,16 @@ class Warnings(metaclass=_WithCode):
         "The pipeline sets sentence boundaries ({setter}), but the docs that '{name}' trains on "
         "have none: it learns from whole docs and will predict within sentences. Name {setter} in "
         "training.annotating_components (annotates=[...] of nlp.update)."
+    )
+    HW004 = (
+        "{lost} of {total} gold spans overlap others and find no place in the {layers} layer(s) of "
+        "tags of '{name}': they are not learned. Raise layers in its model, or use span components "
+        "for nested entities."
+    )
+    HW005 = (
+        "No training mention of the label(s) {labels}: their class embeddings are zero, and "
+        "'{name}' weighs all positions equally for them. Give annotated examples, or leave the "
+        "labels out."
     )
     # 020-039: encoders
     HW034 = (

@@ -24,3 +24,10 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> str:
     if value not in choices:
         raise ValueError(Errors.HE004.format(name=name, value=value, choices=", ".join(choices)))
     return value
+
+
+def check_heads(heads: int, width: int) -> int:
+    """RETURNS: the number of attention heads; RAISES (ValueError): HE011, HE078."""
+    if width % check_count("heads", heads, 1):
+        raise ValueError(Errors.HE011.format(heads=heads, width=width))
+    return heads

@@ -1,11 +1,14 @@
 """A layer that brings token vectors to zero mean and unit spread, whatever the encoder's scale."""
 
+from itertools import pairwise
 from typing import Callable, List, Tuple
 
+from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d
 
 MIN_SPREAD = 1e-6
+NAME = "hetner-standardize"
 
 
 def standardize() -> Model[List[Floats2d], List[Floats2d]]:
@@ -19,7 +22,19 @@ def standardize() -> Model[List[Floats2d], List[Floats2d]]:
 
     Shape: a list of (n_tokens, width), in and out.
     """
-    return Model("hetner-standardize", forward, params={"mean": None, "spread": None})
+    return Model(NAME, forward, params={"mean": None, "spread": None})
+
+
+def fit_standardization(model: Model, docs: List[Doc]) -> None:
+    """Let the layers of a model standardize by these docs, not by the first batch trained on.
+
+    model: One that holds ``standardize`` behind an encoder; its layers that have mean and spread
+        already are left as they are.
+    """
+    for node in model.walk():
+        for source, layer in pairwise(node.layers):
+            if layer.name == NAME and not layer.has_param("mean"):
+                _fit(layer, source.predict(docs))
 
 
 def forward(

@@ -179,9 +179,11 @@ def test_flat_data_has_no_depths(tables: ModuleType) -> None:
 def test_speed(tables: ModuleType) -> None:
     other = "transformer+ner, defaults"
     row = {
+        "data": "genia",
         "encoder": "minilm-l6-en",
         "texts": 420,
         "words": 8000,
+        "candidates": 10000,
         "rounds": 5,
         "steps": 60,
         "cpu_s": {"bare encoder, exact lengths": 2.0, "spacy_hetner": 2.2, other: 4.0},
@@ -193,7 +195,9 @@ def test_speed(tables: ModuleType) -> None:
         "hardware": "x86_64, 1 thread, no GPU",
         "versions": {"spacy": "3.8.18"},
     }
-    lines = cells_of(tables.speed_section([row]))
+    section = tables.speed_section([row])
+    assert "GENIA" in section and "1.25 candidates a word" in section
+    lines = cells_of(section)
     bare, ours, ner = lines[:3]
     assert bare["÷ bare encoder"] == "1.00"
     assert ours["÷ bare encoder"] == "1.10 (goal ≤ 1.25)"

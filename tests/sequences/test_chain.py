@@ -1,0 +1,221 @@
+"""The chain against sums over all tag sequences, golden numbers, and what must never happen."""
+
+from itertools import pairwise, product
+
+import numpy
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spacy_hetner.labels.tagset import TagSet
+from spacy_hetner.sequences.chain import (
+    Chain,
+    Marginals,
+    Packing,
+    best_tags,
+    log_partition,
+    negative_log_likelihood,
+    score_tags,
+)
+
+N_TAGS = 3
+
+
+def random_chain(n_tokens, layers=1, n_tags=N_TAGS, seed=0, scale=1.0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    return Chain(
+        normal(layers, n_tokens, n_tags),
+        normal(layers, n_tags),
+        normal(layers, n_tags, n_tags),
+        normal(layers, n_tags),
+    )
+
+
+def packed(chain, packing):
+    return chain._replace(emissions=chain.emissions[:, packing.order])
+
+
+def path_score(chain, layer, tokens, path):
+    """Of one sentence, the sum written out."""
+    score = chain.start[layer, path[0]] + chain.end[layer, path[-1]]
+    score = score + sum(chain.emissions[layer, t, y] for t, y in zip(tokens, path, strict=True))
+    return score + sum(chain.transitions[layer, a, b] for a, b in pairwise(path))
+
+
+def all_paths(chain, layer, tokens):
+    """Every tag sequence of a sentence and its score."""
+    paths = list(product(range(chain.start.shape[1]), repeat=len(tokens)))
+    return paths, torch.stack([path_score(chain, layer, tokens, path) for path in paths])
+
+
+def sentences_of(lengths):
+    ends = numpy.cumsum(lengths)
+    return [range(end - n, end) for end, n in zip(ends, lengths, strict=True)]
+
+
+LENGTHS = [[1], [4], [2, 4, 1, 4, 3], [3, 1, 1]]
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=8))
+def test_packing_orders_tokens_by_time(lengths):
+    packing = Packing(lengths)
+    sentences = sentences_of(lengths)
+    assert sorted(packing.order.tolist()) == list(range(sum(lengths)))
+    assert packing.order[packing.rows].tolist() == list(range(sum(lengths)))
+    for number, tokens in enumerate(sentences):
+        rows = packing.rows[list(tokens)]
+        assert packing.sentence[rows].tolist() == [number] * len(tokens)
+        assert (packing.first[number], packing.last[number]) == (rows[0], rows[-1])
+        for row, preceding in zip(rows[1:], rows, strict=False):
+            assert packing.previous[row - packing.sizes[0]] == preceding
+    assert packing.sizes == [sum(n > t for n in lengths) for t in range(max(lengths))]
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_partition_marginals_and_best_tags_are_those_of_all_sequences(lengths):
+    """For two layers at once, each with transitions of its own."""
+    packing, chain = Packing(lengths), random_chain(sum(lengths), layers=2)
+    log_z = log_partition(packed(chain, packing), packing)
+    best = best_tags(packed(chain, packing), packing)[:, packing.rows]
+    marginals = Marginals(packed(chain, packing), packing).probabilities[:, packing.rows]
+    for layer in range(2):
+        for number, tokens in enumerate(sentences_of(lengths)):
+            paths, scores = all_paths(chain, layer, tokens)
+            torch.testing.assert_close(log_z[layer, number], scores.logsumexp(0))
+            assert best[layer, list(tokens)].tolist() == list(paths[scores.argmax()])
+            for place, token in enumerate(tokens):
+                expected = torch.zeros(N_TAGS, dtype=torch.float64)
+                for path, p in zip(paths, scores.softmax(0), strict=True):
+                    expected[path[place]] += p
+                torch.testing.assert_close(marginals[layer, token], expected)
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_gradients_are_those_of_the_written_out_likelihood(lengths):
+    packing = Packing(lengths)
+    chain = Chain(*(part.requires_grad_() for part in random_chain(sum(lengths), layers=2)))
+    tags = torch.randint(N_TAGS, (2, sum(lengths)), generator=torch.Generator().manual_seed(1))
+    losses = negative_log_likelihood(packed(chain, packing), tags[:, packing.order], packing)
+    weights = torch.arange(1.0, losses.numel() + 1).view_as(losses)
+    found = torch.autograd.grad((weights * losses).sum(), chain)
+    total = torch.zeros((), dtype=torch.float64)
+    for layer in range(2):
+        for number, tokens in enumerate(sentences_of(lengths)):
+            _, scores = all_paths(chain, layer, tokens)
+            gold = path_score(chain, layer, tokens, tags[layer, list(tokens)].tolist())
+            torch.testing.assert_close(losses[layer, number], scores.logsumexp(0) - gold)
+            total = total + weights[layer, number] * (scores.logsumexp(0) - gold)
+    # Sentences of one token use no transition.
+    total = total + 0 * chain.transitions.sum()
+    expected = torch.autograd.grad(total, chain)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_golden(golden):
+    case = golden("crf")
+    chain = Chain(
+        *(
+            torch.tensor([case[name]], dtype=torch.float64)
+            for name in ("emissions", "start", "transitions_from_to", "end")
+        )
+    )
+    packing = Packing([len(case["emissions"])])
+    assert log_partition(chain, packing).item() == pytest.approx(case["logZ"], abs=1e-9)
+    best = best_tags(chain, packing)
+    assert best.tolist() == [case["best_path"]]
+    assert score_tags(chain, best, packing).item() == pytest.approx(case["best_score"], abs=1e-9)
+    for given_path in case["nll_of_path"]:
+        nll = negative_log_likelihood(chain, torch.tensor([given_path["path"]]), packing)
+        assert nll.item() == pytest.approx(given_path["nll"], abs=1e-9)
+
+
+@pytest.mark.parametrize("scheme", ["BIO", "BMES"])
+@pytest.mark.parametrize("lengths", [[1], [4, 2], [5]])
+def test_span_probability_is_the_sum_over_sequences_that_say_the_span(scheme, lengths):
+    """That say just this span: one that goes on is another."""
+    tag_set = TagSet(["X", "Y"], scheme)
+    legal = tag_set.legal()
+    chain = random_chain(sum(lengths), n_tags=len(tag_set), seed=2)
+    chain = Chain(
+        chain.emissions,
+        *(
+            part.masked_fill(~torch.from_numpy(mask), -torch.inf)
+            for part, mask in zip(chain[1:], legal, strict=True)
+        ),
+    )
+    packing = Packing(lengths)
+    tags = best_tags(packed(chain, packing), packing)[:, packing.rows]
+    marginals = Marginals(packed(chain, packing), packing)
+    n_spans = 0
+    for tokens in sentences_of(lengths):
+        paths, scores = all_paths(chain, 0, tokens)
+        said = [tag_set.decode(path) for path in paths]
+        for span in tag_set.decode(tags[0, list(tokens)].tolist()):
+            n_spans += 1
+            expected = sum(
+                p.item()
+                for p, spans in zip(scores.softmax(0), said, strict=True)
+                if p > 0 and span in spans
+            )
+            place = torch.tensor([[span.start + tokens[0], span.end + tokens[0]]])
+            continuations = torch.from_numpy(tag_set.continuations())
+            (found,) = marginals.span_probabilities(tags, place, torch.tensor([0]), continuations)
+            assert found.item() == pytest.approx(expected, abs=1e-9)
+    assert n_spans
+
+
+@pytest.mark.parametrize("scheme", ["BIO", "BMES", "BIOES"])
+def test_nothing_illegal_is_ever_decoded(scheme):
+    """1,000 sentences of random scores: each is well formed, and no likelihood is above one."""
+    tag_set = TagSet(["A", "B", "C"], scheme)
+    lengths = numpy.random.default_rng(0).integers(1, 12, 1000)
+    packing = Packing(lengths)
+    chain = random_chain(lengths.sum(), n_tags=len(tag_set), seed=3, scale=4.0)
+    masked = Chain(
+        chain.emissions,
+        *(
+            part.masked_fill(~torch.from_numpy(mask), -torch.inf)
+            for part, mask in zip(chain[1:], tag_set.legal(), strict=True)
+        ),
+    )
+    best = best_tags(packed(masked, packing), packing)[:, packing.rows]
+    faulty = 0
+    for tokens in sentences_of(lengths):
+        tags = best[0, list(tokens)].tolist()
+        assert tag_set.decode(tags, "strict") == tag_set.decode(tags, "conlleval")
+        faulty += len(tag_set.decode(tags)) > 0
+    assert faulty > 900
+    nll = negative_log_likelihood(packed(masked, packing), best[:, packing.order], packing)
+    assert (nll >= -1e-9).all() and torch.isfinite(nll).all()
+
+
+def test_scores_far_apart_neither_overflow_nor_vanish():
+    """Scores of +-300 in float32, where the plain forward algorithm would divide zero by zero."""
+    packing = Packing([3, 2])
+    chain = Chain(*(part.float() * 300 for part in random_chain(5, seed=5)))
+    parts = [part.requires_grad_() for part in chain]
+    log_z = log_partition(packed(Chain(*parts), packing), packing)
+    for number, tokens in enumerate(sentences_of([3, 2])):
+        _, scores = all_paths(chain, 0, tokens)
+        torch.testing.assert_close(log_z[0, number], scores.logsumexp(0))
+    for gradient in torch.autograd.grad(log_z.sum(), parts):
+        assert torch.isfinite(gradient).all()
+
+
+def test_without_transitions_it_is_a_softmax():
+    packing, n = Packing([3, 1]), 4
+    emissions = random_chain(n).emissions
+    nothing = torch.zeros(1, N_TAGS, dtype=torch.float64)
+    chain = Chain(emissions, nothing, nothing[:, :, None] * nothing[:, None], nothing)
+    tags = torch.tensor([[0, 2, 1, 1]])
+    nll = negative_log_likelihood(packed(chain, packing), tags[:, packing.order], packing)
+    expected = torch.nn.functional.cross_entropy(emissions[0], tags[0], reduction="sum")
+    torch.testing.assert_close(nll.sum(), expected)
+    best = best_tags(packed(chain, packing), packing)[:, packing.rows]
+    assert best.tolist() == emissions.argmax(2).tolist()
