@@ -300,9 +300,10 @@ def _missing(rows: Sequence[Row]) -> str:
 def _speed_tables(row: Row) -> str:
     ours = "spacy_hetner"
     head = (
-        f"{DATA_SETS[row['data']].title}, encoder `{row['encoder']}`: "
+        f"`{row['data']}`, encoder `{row['encoder']}`: "
         f"{row['texts']:,} test sentences, {row['words']:,} words, "
-        f"{row['rounds']} rounds after {row['steps']} training steps; "
+        f"{row['rounds']} rounds after {row['steps']} training steps"
+        f"{', ours read by a fully trained pipeline' if row['trained_pipeline'] else ''}; "
         f"{row['candidates'] / row['words']:.2f} candidates a word; {row['hardware']}.\n"
     )
     bare_goals = {ours: BARE_GOAL}

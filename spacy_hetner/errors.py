@@ -259,6 +259,14 @@ class Errors(metaclass=_WithCode):
         "`spacy hetner convert` writes them: {reason}"
     )
     HE095 = "Cannot evaluate on GPU {gpu_id} (for the CPU use gpu_id -1, --gpu-id -1): {reason}"
+    HE096 = (
+        "There is no component '{name}' with attention to show among [{known}]. Give the name of a "
+        "hetner_class_attention_tagger (--component), or a pipeline that has one."
+    )
+    HE097 = (
+        "A .png needs matplotlib, which cannot be imported ({reason}). Install it: pip install "
+        "'spacy_hetner[plots]', or write .html."
+    )
     # 100-109: command line and project
     HE100 = (
         "{path} has no public URL that could be verified: the corpus '{corpus}' comes from a local "

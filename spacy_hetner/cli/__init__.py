@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from wasabi import msg
 
 from ..errors import is_coded
+from .attention import attention_cli
 from .convert import convert_cli
 from .encoder import encoder_app
 from .evaluate import evaluate_cli
@@ -36,5 +37,6 @@ app = Typer(
 )
 app.command("convert")(convert_cli)
 app.command("evaluate")(evaluate_cli)
+app.command("attention")(attention_cli)
 app.add_typer(encoder_app)
 spacy_app.add_typer(app)

@@ -41,7 +41,7 @@ def evaluate_model(
     """
     # The data's name is checked first: loading a pipeline takes much longer.
     data_path = _check_data(data_path)
-    nlp = _load_pipeline(model_path, gpu_id)
+    nlp = load_pipeline(model_path, gpu_id)
     examples = _read_examples(nlp, data_path, spans_key, gold_tokens)
     pairs = ((example.predicted, example.reference) for example in examples)
     tally = _Tally(spans_key, candidates_key)
@@ -119,7 +119,8 @@ def _check_data(data_path: Union[str, Path]) -> Path:
     return path
 
 
-def _load_pipeline(model_path: Union[str, Path], gpu_id: int) -> Language:
+def load_pipeline(model_path: Union[str, Path], gpu_id: int = -1) -> Language:
+    """Load a pipeline, on a GPU where gpu_id >= 0; RAISES (ValueError): HE093, HE095."""
     if gpu_id >= 0:
         try:
             spacy.require_gpu(gpu_id)

@@ -32,11 +32,8 @@ from spacy_hetner.types import LabelledSpan
 NAMES = ["hetner_tagger", "hetner_class_attention_tagger"]
 FLAT = [
     (["Ada", "Lovelace", "lived", "in", "London", "."], [(0, 2, "PER"), (4, 5, "GPE")]),
-    (["Alan", "Turing", "worked", "at", "Bletchley", "Park", "."], [(0, 2, "PER"), (4, 6, "FAC")]),
-    (
-        ["the", "Ministry", "of", "Health", "of", "Peru", "in", "Lima"],
-        [(1, 6, "ORG"), (7, 8, "GPE")],
-    ),
+    (["Alan", "Turing", "worked", "at", "Bletchley", "Park"], [(0, 2, "PER"), (4, 6, "FAC")]),
+    (["the", "Ministry", "of", "Health", "of", "Peru"], [(1, 6, "ORG")]),
     (["nothing", "is", "named", "here"], []),
     (["Peru", "Chile", "Bolivia"], [(0, 1, "GPE"), (1, 2, "GPE"), (2, 3, "GPE")]),
 ]
@@ -140,8 +137,8 @@ def test_candidates_for_a_span_classifier(name):
     examples = flat_examples(nlp)
     train(nlp, examples, epochs=60, annotates=[name])
     doc = nlp(make_doc(nlp, FLAT[2][0]))
-    assert group_of(doc, "candidates") == [(1, 6, ""), (7, 8, "")]
-    assert len(scores_of(doc, "candidates")) == 2
+    assert group_of(doc, "candidates") == [(1, 6, "")]
+    assert len(scores_of(doc, "candidates")) == 1
     assert group_of(doc) == FLAT[2][1]
 
 
@@ -284,7 +281,7 @@ def test_the_seqeval_score_is_the_same():
     """Of a half-trained tagger, in BIO."""
     nlp, _ = tagger_pipeline(scheme="BIO")
     examples = flat_examples(nlp)
-    train(nlp, examples, epochs=4)
+    train(nlp, [*examples[:2], examples[2]], epochs=2)
     ours = nlp.evaluate(examples)["spans_entities_f"]
 
     def tags(doc):
