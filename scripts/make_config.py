@@ -33,6 +33,8 @@ def fill_config(
 ) -> Config:
     """The config with a corpus's own settings, its files, the encoder and the length of training.
 
+    Settings of components that the config does not have are left out.
+
     folder (Path): Holds train.parquet and dev.parquet.
     encoder (Path): An encoder folder.
     epochs (int): Passes over the training data, with an evaluation after each.
@@ -49,7 +51,6 @@ def fill_config(
         "paths.encoder": str(encoder),
         "paths.train": str(folder / "train.parquet"),
         "paths.dev": str(folder / "dev.parquet"),
-        "components.tok2vec.model.width": hidden["hidden_size"],
         # spaCy scores at multiples of eval_frequency: so the last step is scored too.
         "training.max_epochs": 0,
         "training.max_steps": steps,
@@ -59,9 +60,17 @@ def fill_config(
         **corpus.settings,
         **settings,
     }
+    if "transformer" in config["components"]:
+        values["components.tok2vec.model.width"] = hidden["hidden_size"]
     filled = config.copy()
-    fill_in(filled, values)
+    fill_in(filled, {name: values[name] for name in values if _has_component(config, name)})
     return filled
+
+
+def _has_component(config: Config, name: str) -> bool:
+    """Whether a setting is none of a component that the config does not have."""
+    section, component, *_ = [*name.split("."), ""]
+    return section != "components" or component in config["components"]
 
 
 def fill_in(config: Config, values: Dict[str, Any]) -> None:

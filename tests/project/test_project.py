@@ -16,11 +16,14 @@ from xml.etree import ElementTree
 import pytest
 import spacy
 from spacy.tokens import Doc, Span
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
 from spacy.util import load_config
 from thinc.api import Config
 from weasel.util.config import load_project_config
 
 from spacy_hetner.about import __version__
+from spacy_hetner.corpora.convert import convert
 from spacy_hetner.corpora.records import Record
 from spacy_hetner.corpora.stores import write_parquet
 
@@ -110,6 +113,36 @@ def test_config_can_be_filled(repo_root: Path, tmp_path: Path) -> None:
         before = load_config(path, interpolate=False)
         after = load_config(filled, interpolate=False)
         assert after["nlp"]["pipeline"] == before["nlp"]["pipeline"]
+
+
+@pytest.mark.filterwarnings("ignore:.*HW004")
+def test_every_config_trains(
+    repo_root: Path, tmp_path: Path, scripts: Dict[str, Any], tiny_encoder: Path
+) -> None:
+    """A step of each on the Chinese half of the demo corpus, with what it was filled in for."""
+    demo = repo_root / "assets" / "demo"
+    for part in ("train", "dev"):
+        convert(
+            [demo / f"zh.{part}.jsonl"], tmp_path / f"{part}.parquet", format="json_text", lang="zh"
+        )
+    for path in sorted((repo_root / "configs").glob("*.cfg")):
+        config = scripts["make_config"].fill_config(
+            load_config(path, interpolate=False),
+            scripts["corpora"].get_corpus("demo"),
+            tmp_path,
+            tiny_encoder,
+            epochs=1,
+            **{
+                "training.max_steps": 1,
+                "corpora.dev.limit": 3,
+                "components.tagger.model.heads": 4,
+            },
+        )
+        nlp, _ = train(init_nlp(config), None)
+        nlp.to_disk(tmp_path / path.stem)
+        assert nlp.config["nlp"]["lang"] == "zh"
+        loaded = spacy.load(tmp_path / path.stem)
+        assert "entities" in loaded("张三在北京大学读书。").spans
 
 
 @pytest.mark.parametrize(
