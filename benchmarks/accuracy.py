@@ -4,8 +4,9 @@
     python benchmarks/accuracy.py genia locate_and_label --encoder encoders/minilm-l6-en \
         --corpus corpus --train-sentences 3000 --epochs 3 --learn-rate 3e-4 --precision bf16
 
-Systems are the files in benchmarks/systems/; all share the encoder component, the data, the batches
-and the optimizer of configs/locate_and_label.cfg. A row that exists is not computed again.
+Systems are the configs in configs/, and in benchmarks/systems/ what others have in the place of
+their components; all share the encoder, the data, the batches and the optimizer. A row that exists
+is not computed again.
 ``benchmarks/tables.py`` makes the tables from the rows.
 """
 
@@ -39,7 +40,7 @@ from spacy_hetner.evaluation.scorers import make_candidates_scorer, make_entity_
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "scripts"))
 from corpora import get_corpus  # noqa: E402
-from make_config import fill_in  # noqa: E402
+from make_config import applicable, fill_in  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
 
@@ -89,22 +90,24 @@ def build_config(
     train_path: Path,
     settings: Dict[str, Any],
 ) -> Config:
-    """The package's training config with the system's components in place of its own."""
+    """A training config of the package, or its frame with the components of another system."""
+    base, overlay = (
+        ROOT / folder / f"{system}.cfg" for folder in ("configs", "benchmarks/systems")
+    )
+    frame = ROOT / "configs" / "locate_and_label.cfg"
+    config = load_config(base if base.exists() else frame, interpolate=False)
     chosen = get_corpus(data)
-    config = load_config(ROOT / "configs" / "locate_and_label.cfg", interpolate=False)
-    fill_in(config, {"nlp.lang": chosen.lang, **chosen.settings})
-    lengths = config["components"]["span_proposer"]["lengths"]
-    own = Config().from_disk(ROOT / "benchmarks" / "systems" / f"{system}.cfg", interpolate=False)
-    if "components" in own:
-        config["components"] = {
-            "transformer": config["components"]["transformer"],
-            **own["components"],
-        }
+    fill_in(config, applicable(config, {"nlp.lang": chosen.lang, **chosen.settings}))
+    if overlay.exists():
+        own = Config().from_disk(overlay, interpolate=False)
+        lengths = config["components"]["span_proposer"]["lengths"]
+        transformer = config["components"]["transformer"]
+        config["components"] = {"transformer": transformer, **own["components"]}
         config["nlp"]["pipeline"] = own["nlp"]["pipeline"]
         config["training"].update(own.get("training", {}))
         config["training"]["score_weights"] = {"spans_entities_f": 1.0}
-    if system == "spancat_ngram":
-        config["components"]["spancat"]["suggester"]["max_size"] = max(lengths)
+        if system == "spancat_ngram":
+            config["components"]["spancat"]["suggester"]["max_size"] = max(lengths)
     config["paths"] = {
         "encoder": str(encoder),
         "train": str(train_path),
@@ -115,7 +118,8 @@ def build_config(
     if system == "token_tagger":
         for name, reader in list(config["corpora"].items()):
             config["corpora"][name] = {"@readers": "benchmark.BioTags.v1", "corpus": reader}
-    config["components"]["transformer"]["model"]["precision"] = settings["precision"]
+    if "transformer" in config["components"]:
+        config["components"]["transformer"]["model"]["precision"] = settings["precision"]
     config["system"]["seed"] = settings["seed"]
     training = config["training"]
     training["max_epochs"] = settings["epochs"]

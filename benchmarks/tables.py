@@ -28,6 +28,11 @@ SYSTEMS = {
     "spancat_span_finder": "spaCy span_finder + spancat",
     "token_tagger": "token tagger (BIO, outermost entities)",
 }
+TITLES = {
+    **SYSTEMS,
+    "tagger": "CRF tagger (this package)",
+    "class_attention": "Classification Attention (this package)",
+}
 # What tells tables apart, and what tells the lines of one table apart.
 SETUP = (
     "data",
@@ -262,13 +267,13 @@ def _accuracy_table(rows: Sequence[Row], data: DataSet) -> str:
 
 def _place(line: Sequence[Row]) -> Tuple[int, str, str, float]:
     row = line[0]
-    order = list(SYSTEMS).index(row["system"]) if row["system"] in SYSTEMS else len(SYSTEMS)
+    order = list(TITLES).index(row["system"]) if row["system"] in TITLES else len(TITLES)
     return order, row["system"], row["tag"], row["learn_rate"]
 
 
 def _line_name(row: Row, *, with_rate: bool) -> str:
     system = str(row["system"])
-    notes = [SYSTEMS.get(system, system)]
+    notes = [TITLES.get(system, system)]
     if row["tag"]:
         notes.append(row["tag"])
     notes += [f"`{item}`" for item in row["override"]]

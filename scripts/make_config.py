@@ -63,14 +63,18 @@ def fill_config(
     if "transformer" in config["components"]:
         values["components.tok2vec.model.width"] = hidden["hidden_size"]
     filled = config.copy()
-    fill_in(filled, {name: values[name] for name in values if _has_component(config, name)})
+    fill_in(filled, applicable(config, values))
     return filled
 
 
-def _has_component(config: Config, name: str) -> bool:
-    """Whether a setting is none of a component that the config does not have."""
-    section, component, *_ = [*name.split("."), ""]
-    return section != "components" or component in config["components"]
+def applicable(config: Config, values: Dict[str, Any]) -> Dict[str, Any]:
+    """Those of the settings that are of no component, or of one that the config has."""
+    known = [("components", name) for name in config["components"]]
+    return {
+        name: value
+        for name, value in values.items()
+        if not name.startswith("components.") or tuple(name.split(".")[:2]) in known
+    }
 
 
 def fill_in(config: Config, values: Dict[str, Any]) -> None:

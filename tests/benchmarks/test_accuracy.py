@@ -1,5 +1,6 @@
 """What the accuracy benchmark does around training: its figures rest on it."""
 
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import List, Tuple
@@ -87,9 +88,13 @@ def _above(doc: Doc, threshold: float) -> List[Annotation]:
     return [span for span, score in pairs if score > threshold]
 
 
-@pytest.mark.parametrize("data", ["genia", "resume"])
+SYSTEMS = ["locate_and_label", "spancat_ngram", "spancat_span_finder", "token_tagger"]
+CHINESE = ["tagger", "class_attention"]
+
+
 @pytest.mark.parametrize(
-    "system", ["locate_and_label", "spancat_ngram", "spancat_span_finder", "token_tagger"]
+    "data, system",
+    [*product(["genia", "resume"], SYSTEMS), *product(["resume"], CHINESE)],
 )
 def test_every_system_has_a_valid_config(
     accuracy: ModuleType, tiny_encoder: Path, data: str, system: str
