@@ -111,8 +111,14 @@ PREDICT_GOALS = {
     "transformer+ner, max_batch_items=128": 0.95,
     "transformer+spancat(1-8), defaults": 0.40,
 }
-BARE_GOAL = 1.25
+BARE_GOALS = {
+    "spacy_hetner": 1.25,
+    "hetner_tagger": 1.10,
+    "hetner_class_attention_tagger": 1.25,
+}
 UPDATE_GOALS = {"transformer+spancat(1-8), defaults": 0.80}
+
+CRF_GOALS = {"loss": 0.75, "decode": 0.5}
 
 NO_ROWS = "No rows yet.\n"
 METHOD = """\
@@ -146,6 +152,14 @@ SPEED = """\
 One thread, CPU time, all systems in one process by turns, medians over the rounds. Each was
 trained for the same number of steps first, each batch seen once. Read the ratios: seconds belong to
 the machine. The bare encoder is the faster of two ways to batch it, without any head.
+"""
+
+
+CRF = """\
+## CRF
+
+The chain that both taggers end in, beside pytorch-crf on the same scores, in turns, with equal
+losses and equal tags: [`crf.py`](../benchmarks/crf.py).
 """
 
 
@@ -213,9 +227,31 @@ def make_page(results: Path) -> str:
             METHOD,
             accuracy_section(read_rows(results / "accuracy")),
             speed_section(read_rows(results / "speed")),
+            crf_section(read_rows(results / "crf")),
             not_run_section(items),
         ]
     )
+
+
+def crf_section(rows: Sequence[Row]) -> str:
+    """The CRF beside another library's."""
+    tables = []
+    for row in rows:
+        lines = [
+            [
+                title,
+                f"{row[key]['ours_ms']:.1f}",
+                f"{row[key]['pytorch_crf_ms']:.1f}",
+                f"{row[key]['ratio']:.2f}{_goal(CRF_GOALS[key])}",
+            ]
+            for key, title in (("loss", "loss and gradients"), ("decode", "best tags"))
+        ]
+        tables.append(
+            f"{row['sentences']} sentences, {row['tokens']:,} tokens, {row['tags']} tags, "
+            f"{row['rounds']} rounds; {row['hardware']}.\n"
+        )
+        tables.append(_table(["", "ours, ms", "pytorch-crf, ms", "ratio"], lines))
+    return "\n".join([CRF, *tables] if tables else [CRF, NO_ROWS])
 
 
 def _setup_tables(rows: Sequence[Row], data: DataSet) -> str:
@@ -303,20 +339,19 @@ def _missing(rows: Sequence[Row]) -> str:
 
 
 def _speed_tables(row: Row) -> str:
-    ours = "spacy_hetner"
+    ours = row["ours"]
     head = (
         f"`{row['data']}`, encoder `{row['encoder']}`: "
         f"{row['texts']:,} test sentences, {row['words']:,} words, "
         f"{row['rounds']} rounds after {row['steps']} training steps"
         f"{', ours read by a fully trained pipeline' if row['trained_pipeline'] else ''}; "
-        f"{row['candidates'] / row['words']:.2f} candidates a word; {row['hardware']}.\n"
+        f"{_candidates(row)}{row['hardware']}.\n"
     )
-    bare_goals = {ours: BARE_GOAL}
     predict = [
         [
             name,
             f"{seconds:.3f}",
-            f"{row['ratio_to_bare'][name]:.2f}" + _goal(bare_goals.get(name)),
+            f"{row['ratio_to_bare'][name]:.2f}" + _goal(BARE_GOALS.get(name)),
             _ratio(row["ours_ratio_to"], name, PREDICT_GOALS) if name != ours else "",
         ]
         for name, seconds in row["cpu_s"].items()
@@ -342,6 +377,12 @@ def _speed_tables(row: Row) -> str:
             _table(["training step", "CPU s", f"{ours} ÷ it"], update),
             _table(["words in one text", "largest tensor of the heads, bytes", "ratio"], memory),
         ]
+    )
+
+
+def _candidates(row: Row) -> str:
+    return (
+        f"{row['candidates'] / row['words']:.2f} candidates a word; " if row["candidates"] else ""
     )
 
 

@@ -180,6 +180,7 @@ def test_speed(tables: ModuleType) -> None:
     other = "transformer+ner, defaults"
     row = {
         "data": "genia",
+        "ours": "spacy_hetner",
         "encoder": "minilm-l6-en",
         "texts": 420,
         "words": 8000,
@@ -207,11 +208,18 @@ def test_speed(tables: ModuleType) -> None:
     assert [line["ratio"] for line in lines[5:]] == ["1.00", "2.00"]
 
 
+def test_crf(tables: ModuleType) -> None:
+    part = {"ours_ms": 10.0, "pytorch_crf_ms": 40.0, "ratio": 0.25}
+    row = {"sentences": 8, "tokens": 99, "tags": 9, "rounds": 3, "hardware": "h"}
+    loss, decode = cells_of(tables.crf_section([{**row, "loss": part, "decode": part}]))
+    assert loss["ratio"] == "0.25 (goal ≤ 0.75)" and decode["ratio"] == "0.25 (goal ≤ 0.50)"
+
+
 def test_the_page_reads_folders_and_says_what_was_not_run(
     tables: ModuleType, tmp_path: Path
 ) -> None:
     page = tables.make_page(tmp_path)
-    assert page.count("No rows yet") == 4 and "Nothing was left out" in page
+    assert page.count("No rows yet") == 5 and "Nothing was left out" in page
     (tmp_path / "accuracy").mkdir()
     (tmp_path / "accuracy" / "row.json").write_text(json.dumps(make_row(0.7)), encoding="utf8")
     items = [{"what": "ACE 2005", "why": "licensed"}]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchcrf import CRF
 
 from spacy_hetner.labels.tagset import TagSet
 from spacy_hetner.sequences.chain import (
@@ -219,3 +220,29 @@ def test_without_transitions_it_is_a_softmax():
     torch.testing.assert_close(nll.sum(), expected)
     best = best_tags(packed(chain, packing), packing)[:, packing.rows]
     assert best.tolist() == emissions.argmax(2).tolist()
+
+
+def test_pytorch_crf_says_the_same():
+    """Loss, its gradients and the best tags, of sentences of many lengths."""
+    torch.manual_seed(0)
+    lengths = numpy.random.default_rng(0).integers(1, 40, 32)
+    longest, n_tags = lengths.max(), 9
+    crf = CRF(n_tags, batch_first=True)
+    real = torch.arange(longest) < torch.from_numpy(lengths)[:, None]
+    padded = torch.randn(len(lengths), longest, n_tags, requires_grad=True)
+    tags = torch.randint(n_tags, (len(lengths), longest))
+    theirs = -crf(padded, tags, mask=real, reduction="none")
+    packing = Packing(lengths)
+    parts = (padded[real], crf.start_transitions, crf.transitions, crf.end_transitions)
+    chain = packed(Chain(*(part[None] for part in parts)), packing)
+    ours = negative_log_likelihood(chain, tags[real][None][:, packing.order], packing)[0]
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
+    wanted = [padded, *crf.parameters()]
+    for a, b in zip(
+        torch.autograd.grad(ours.sum(), wanted),
+        torch.autograd.grad(theirs.sum(), wanted),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    best = best_tags(chain, packing)[0, packing.rows].tolist()
+    assert best == [tag for sentence in crf.decode(padded, mask=real) for tag in sentence]
