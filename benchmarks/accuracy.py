@@ -195,6 +195,11 @@ def fit_threshold(examples: List[Example]) -> float:
     return max((round(0.05 * step, 2) for step in range(1, 20)), key=f_above)
 
 
+def hardware(gpu_id: int) -> str:
+    gpu = torch.cuda.get_device_name(gpu_id) if gpu_id >= 0 else "no GPU"
+    return f"{platform.machine()}, {torch.get_num_threads()} thread(s), {gpu}"
+
+
 def main(
     data: str,
     system: str,
@@ -210,9 +215,12 @@ def main(
     override: List[str] = typer.Option([], help="dotted.key=JSON, for ablations"),
     results: Path = RESULTS,
     tag: str = typer.Option("", help="Name of the ablation or screening, kept in the row"),
+    gpu_id: int = typer.Option(-1, help="-1 for the CPU"),
     save: Optional[Path] = typer.Option(None, help="Folder for the trained pipeline"),
 ) -> None:
     """Train, score, write the row."""
+    if gpu_id >= 0:
+        spacy.require_gpu(gpu_id)
     train_records = list(read_parquet(corpus / data / "train.parquet"))
     if train_sentences:
         train_records = list(draw(train_records, train_sentences, seed=0))
@@ -274,7 +282,7 @@ def main(
         "train_cpu_s": round(train_cpu, 1),
         "predict_wall_s": round(predict_wall, 1),
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "hardware": f"{platform.machine()}, {torch.get_num_threads()} thread(s), no GPU",
+        "hardware": hardware(gpu_id),
         "versions": {"spacy": spacy.__version__, "torch": torch.__version__},
     }
     results.mkdir(parents=True, exist_ok=True)

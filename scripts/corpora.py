@@ -94,6 +94,13 @@ _DIGESTS = {
     "weibo/weiboNER_2nd_conll.test": (
         "faaf6c0ebde5348b935cfd5c89f0f22c9e0779d60667d8b5efbc647b6707d50e"
     ),
+    "ecommerce/train.txt.bieos": (
+        "30be03f457769ae12905c2f53ce2ac2f7efbf191542edb5f824bc44812846e66"
+    ),
+    "ecommerce/dev.txt.bieos": ("f06a7aa0fc70eede6fc247adac2c4c4e803aebac81097c8089921329424c64ea"),
+    "ecommerce/test.txt.bieos": (
+        "1ffe340955f04e03e0591d3c53e854ef1f9ea5c494d1209d8ad7647a3ac18f4c"
+    ),
     "resume/train.char.bmes": "93b9bb0be5dd4730121587f9dc1378de3fbbe55cba1c575edec271f822c27be7",
     "resume/dev.char.bmes": "1b0d67153e6e8543e9444936ed1b107bd843078c282533898085e1a9aa293952",
     "resume/test.char.bmes": "c4a9f42622819a4b59f66e184d446ebfa89b2f1dbba06e11d70675e59fe7e79b",
@@ -122,6 +129,11 @@ def _weibo(split: str) -> Split:
 
 def _resume(split: str) -> Split:
     return Split("columns", [_source("resume", f"{split}.char.bmes")], {"scheme": "BMES"})
+
+
+def _ecommerce(split: str) -> Split:
+    source = _source("ecommerce", f"{split}.txt.bieos")
+    return Split("columns", [source], {"scheme": "BIOES", "separator": "tab"})
 
 
 def _demo(split: str) -> Split:
@@ -161,6 +173,12 @@ CORPORA: Dict[str, Corpus] = {
         lang="zh",
         splits={split: _resume(split) for split in ("train", "dev", "test")},
         settings=_chinese(per_character=True, **_FLAT, **_LONG),
+    ),
+    # Flat, characters, titles of goods.
+    "ecommerce": Corpus(
+        lang="zh",
+        splits={split: _ecommerce(split) for split in ("train", "dev", "test")},
+        settings=_chinese(per_character=True, **_FLAT),
     ),
     # Nested, Chinese and English in one pipeline. It has no test part: dev stands in for it.
     "demo": Corpus(

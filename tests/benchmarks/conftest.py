@@ -23,3 +23,8 @@ def accuracy(repo_root: Path) -> ModuleType:
 @pytest.fixture(scope="module")
 def tables(repo_root: Path) -> ModuleType:
     return load_script(repo_root / "benchmarks" / "tables.py")
+
+
+@pytest.fixture(scope="module")
+def plans(repo_root: Path) -> ModuleType:
+    return load_script(repo_root / "benchmarks" / "plans.py")

@@ -1,0 +1,99 @@
+"""Run the rows of the benchmark tables: those that are there already are left alone.
+
+    python benchmarks/plans.py nested --corpus corpus --encoders encoders
+    python benchmarks/plans.py nested-whole taggers --gpu-id 0 --corpus corpus --encoders encoders
+
+A plan is a list of commands of ``accuracy.py``, each in a process of its own. Which encoder a
+corpus takes, and how long it is trained on, is here once for all systems.
+"""
+
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Dict, Iterable, List
+
+import typer
+
+Command = List[str]
+
+SETUPS: Dict[str, Command] = {
+    "genia": ["--train-sentences", "3000", "--epochs", "3", "--learn-rate", "3e-4"],
+    "genia-whole": ["--epochs", "5", "--learn-rate", "3e-4"],
+    "weibo": ["--epochs", "4", "--learn-rate", "2e-4"],
+    "resume": ["--train-sentences", "1500", "--epochs", "3", "--learn-rate", "2e-4"],
+    "resume-whole": ["--epochs", "5", "--learn-rate", "2e-4"],
+    "ecommerce": ["--epochs", "5", "--learn-rate", "2e-4"],
+}
+ENCODERS = {"genia": "minilm-l6-en"}
+CHINESE_ENCODER = "me5-small-zh-en-char"
+
+SPAN_SYSTEMS = [
+    ["locate_and_label"],
+    ["spancat_ngram"],
+    ["spancat_span_finder"],
+    ["token_tagger"],
+]
+NO_REGRESSOR = [
+    *["locate_and_label", "--tag", "no-regressor"],
+    *["--override", "components.span_proposer.use_regressor=false"],
+]
+TAGGERS = [
+    ["tagger", "--tag", "softmax", "--override", "components.tagger.model.crf=false"],
+    ["tagger"],
+    ["tagger", "--tag", "13 layers", "--override", "components.tagger.model.extra_layer=true"],
+    ["class_attention"],
+]
+
+
+def commands(setups: Iterable[str], systems: Iterable[Command], seeds: int) -> List[Command]:
+    """All of the systems on all of the setups, seed by seed."""
+    return [
+        [setup.partition("-")[0], *system, *SETUPS[setup], "--seed", str(seed)]
+        for seed, setup, system in product(range(seeds), setups, systems)
+    ]
+
+
+def screening() -> List[Command]:
+    """Classification Attention on dev: how much is taken off, of what, and how classes merge."""
+    choices = product((0.0, 0.25, 0.5, 0.75), ("class", "shared"), ("sum", "concat"))
+    systems = [
+        [
+            *["class_attention", "--split", "dev", "--tag", f"{alpha:g} {scope} {merge}"],
+            *["--override", f"components.tagger.alpha={alpha}"],
+            *["--override", f'components.tagger.scope="{scope}"'],
+            *["--override", f'components.tagger.model.merge="{merge}"'],
+        ]
+        for alpha, scope, merge in choices
+    ]
+    return commands(["weibo", "resume"], systems, seeds=1)
+
+
+PLANS: Dict[str, List[Command]] = {
+    "nested": commands(["genia"], [*SPAN_SYSTEMS, NO_REGRESSOR], seeds=3),
+    "nested-whole": commands(["genia-whole"], [*SPAN_SYSTEMS, NO_REGRESSOR], seeds=3),
+    "flat": commands(["weibo", "resume"], SPAN_SYSTEMS, seeds=3),
+    "taggers-screening": screening(),
+    "taggers": commands(["weibo", "resume"], TAGGERS, seeds=5),
+    "taggers-whole": commands(["resume-whole", "ecommerce"], TAGGERS, seeds=5),
+}
+
+
+def main(
+    plans: Annotated[List[str], typer.Argument(help=f"Some of: {', '.join(PLANS)}")],
+    corpus: Annotated[Path, typer.Option(exists=True, help="Folder of the converted corpora")],
+    encoders: Annotated[Path, typer.Option(exists=True, help="Folder of the encoder folders")],
+    gpu_id: Annotated[int, typer.Option(help="-1 for the CPU")] = -1,
+    precision: str = "bf16",
+) -> None:
+    """Run what is not there yet, one after the other."""
+    script = Path(__file__).parent / "accuracy.py"
+    common = ["--corpus", str(corpus), "--precision", precision, "--gpu-id", str(gpu_id)]
+    for command in [command for plan in plans for command in PLANS[plan]]:
+        encoder = encoders / ENCODERS.get(command[0], CHINESE_ENCODER)
+        run = [sys.executable, str(script), *command, *common, "--encoder", str(encoder)]
+        subprocess.run(run, check=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
