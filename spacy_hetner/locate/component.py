@@ -44,7 +44,7 @@ DEFAULT_MODEL = Config().from_str(
 [model]
 @architectures = "spacy_hetner.SpanProposer.v1"
 hidden_width = null
-filter_width = 128
+filter_width = null
 dropout = 0.5
 outer_boundary = "sentinel"
 width = null
