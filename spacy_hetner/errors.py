@@ -65,6 +65,23 @@ class Errors(metaclass=_WithCode):
         "The doc {text!r}... has no token vectors for '{name}' to attend to. Read its text with "
         "the whole pipeline: doc = nlp(text)."
     )
+    HE013 = (
+        "The mentions of all labels have the vector zero: '{name}' was initialized without the "
+        "encoder that it listens to. Put that component before it, and give it the pipeline: "
+        "nlp.initialize(...), or initialize(..., nlp=nlp)."
+    )
+    HE014 = (
+        "The component '{name}' has no labels yet to attend for. Call nlp.initialize(), or load a "
+        "trained pipeline."
+    )
+    HE015 = (
+        "spans_key and candidates_key of the component '{name}' are both '{key}', so that one "
+        "group would replace the other. Give them two names."
+    )
+    HE016 = (
+        "rescale multiplies a softmax over positions, but axis is '{axis}'. Leave rescale out, or "
+        'set axis = "position".'
+    )
     # 020-039: encoders
     HE020 = (
         "There is no encoder folder {path}. Give a local folder in Hugging Face layout, or build "
@@ -305,9 +322,9 @@ class Warnings(metaclass=_WithCode):
         "their boundaries, or train on gold tokens."
     )
     HW002 = (
-        "{n} gold spans of the doc {text!r}... cross a sentence boundary, and '{name}' proposes "
-        "within sentences: they are not learned. Set sentence boundaries differently, or none, in "
-        "the training docs. Other docs may have such spans too; this is said once."
+        "{n} gold spans of the doc {text!r}... cross a sentence boundary, and '{name}' finds "
+        "spans within sentences: they are not learned. Set sentence boundaries differently, or "
+        "none, in the training docs. Other docs may have such spans too; this is said once."
     )
     HW003 = (
         "The pipeline sets sentence boundaries ({setter}), but the docs that '{name}' trains on "
@@ -320,9 +337,8 @@ class Warnings(metaclass=_WithCode):
         "for nested entities."
     )
     HW005 = (
-        "No training mention of the label(s) {labels}: their class embeddings are zero, and "
-        "'{name}' weighs all positions equally for them. Give annotated examples, or leave the "
-        "labels out."
+        "No training mention of the label(s) {labels}: their class embeddings are zero and say "
+        "nothing of them to '{name}'. Initialize with annotated examples, or leave the labels out."
     )
     # 020-039: encoders
     HW034 = (

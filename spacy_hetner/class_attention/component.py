@@ -110,7 +110,7 @@ class ClassAttentionTagger(TagPipe):
         direction of each class (the paper's words), "shared" for that of all mentions. unique:
         count each mention text of a class once. The others: see ``TagPipe``.
 
-    RAISES (ValueError): HE002, HE004, HE078 on settings that make no sense.
+    RAISES (ValueError): HE002, HE004, HE015, HE078 on settings that make no sense.
     """
 
     def __init__(
@@ -130,8 +130,24 @@ class ClassAttentionTagger(TagPipe):
         self.settings["unique"] = unique
 
     def head_settings(self) -> Dict[str, Any]:
-        """One class a label."""
-        return {"n_classes": len(self.labels)}
+        """The number of tags, and one class a label."""
+        return {**super().head_settings(), "n_classes": len(self.labels)}
+
+    def add_label(self, label: str) -> int:
+        """Add a label, whose class embedding is zero (HW005); the head keeps its weights.
+
+        Where classes are concatenated, the new one adds nothing until it is trained. All other
+        merges give it the share of a class, which changes what is read of the others.
+
+        RETURNS: 1, or 0 if the label was there.
+        """
+        known = self.module.classes.numel()
+        if not super().add_label(label):
+            return 0
+        if self.module.block.project is not None:
+            self.module.block.project.weight.data[:, known:] = 0
+        self._warn_of_missing([label])
+        return 1
 
     def initialize(
         self,
@@ -144,29 +160,36 @@ class ClassAttentionTagger(TagPipe):
 
         Warns of labels without a training mention (HW005), and as ``TagPipe.initialize``.
 
+        nlp (Optional[Language]): The pipeline, whose components are run before this one's model,
+            as far as it listens to them, directly or not, frozen and disabled ones included.
         labels (List[str]): All labels; by default those of the examples' gold spans.
-        RAISES (ValueError): HE003 where there is no label at all.
+        RAISES (ValueError): HE003 where there is no label at all, HE013 where the encoder is not
+            reached.
         """
         super().initialize(get_examples, nlp=nlp, labels=labels)
-        found = self._read_classes(get_examples, [] if nlp is None else _encoders(nlp, self))
-        missing = [label for label, n in zip(self.labels, found.counts, strict=True) if not n]
-        if missing:
-            shown = ", ".join(missing)
-            warnings.warn(Warnings.HW005.format(labels=shown, name=self.name), stacklevel=2)
+        found = self._read_classes(get_examples, _encoders(nlp, self))
+        if found.counts.any() and not found.embeddings(0.0).any():
+            raise ValueError(Errors.HE013.format(name=self.name))
+        self._warn_of_missing(
+            [label for label, n in zip(self.labels, found.counts, strict=True) if not n]
+        )
         self.module.classes.data.copy_(torch.from_numpy(found.embeddings(self.settings["alpha"])))
 
     def class_embeddings(self) -> numpy.ndarray:
         """The class embeddings, float32 (n_labels, width), in the order of ``labels``."""
-        return self.module.classes.detach().cpu().numpy()
+        return self.module.classes.detach().cpu().numpy().copy()
 
     def attention(self, doc: Doc) -> numpy.ndarray:
         """Attention weights, averaged over heads: float32 (n_labels, n_tokens).
 
-        Of each label they sum to one over a sentence, or over each piece of a long one.
+        Of each label they sum to one over a sentence, or over each piece of a long one; where the
+        model is rescaled, to its length. With axis = "class" they sum to one over the labels.
 
         doc: One that the pipeline has read up to this component.
-        RAISES (ValueError): HE012 for a doc without token vectors.
+        RAISES (ValueError): HE012 for a doc without token vectors, HE014 without labels.
         """
+        if not self.labels:
+            raise ValueError(Errors.HE014.format(name=self.name))
         sentences = self.read_sentences([doc])
         (vectors,) = self.model.get_ref("tok2vec").predict([doc])
         if len(doc) and not vectors.any():
@@ -179,6 +202,11 @@ class ClassAttentionTagger(TagPipe):
             pieces = torch.from_numpy(sentences.pieces).to(tokens.device)
             weights = module.block.attend(tokens, module.classes, pieces).mean(2)
         return weights.T.cpu().numpy()
+
+    def _warn_of_missing(self, labels: List[str]) -> None:
+        if labels:
+            shown = ", ".join(labels)
+            warnings.warn(Warnings.HW005.format(labels=shown, name=self.name), stacklevel=3)
 
     def _read_classes(
         self, get_examples: Callable[[], Iterable[Example]], encoders: List[Any]
@@ -208,12 +236,13 @@ class ClassAttentionTagger(TagPipe):
         return found
 
 
-def _encoders(nlp: Language, pipe: TagPipe) -> List[Any]:
-    """The components before a pipe that other components listen to."""
-    before: List[Any] = []
-    for _, component in nlp.pipeline:
-        if component is pipe:
-            break
+def _encoders(nlp: Optional[Language], pipe: TagPipe) -> List[Any]:
+    """The components that a pipe listens to, or that these listen to, in the pipeline's order."""
+    heard: List[Any] = [pipe]
+    for _, component in reversed(pipe.before(nlp)):
         if hasattr(component, "find_listeners"):
-            before.append(component)
-    return before
+            for listening in heard:
+                component.find_listeners(listening)
+            if any(listening.name in component.listening_components for listening in heard):
+                heard.insert(0, component)
+    return heard[:-1]

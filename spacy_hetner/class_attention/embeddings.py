@@ -51,13 +51,16 @@ class ClassEmbeddings:
 
     def first_directions(self) -> numpy.ndarray:
         """u of each class, (n_labels, width), unit length; zero for a class without mentions."""
-        directions = numpy.linalg.eigh(self._grams)[1][:, :, -1]
+        # One after the other: all eigenvectors of all classes would be kept at once.
+        directions = numpy.stack([numpy.linalg.eigh(gram)[1][:, -1] for gram in self._grams])
         directions = numpy.broadcast_to(directions, self._sums.shape)
         return numpy.where(self.counts[:, None] > 0, directions, 0.0)
 
     def embeddings(self, alpha: float) -> numpy.ndarray:
         """The class embeddings, float64 (n_labels, width); zero for a class without mentions."""
         means = self._sums / numpy.maximum(self.counts, 1)[:, None]
+        if not alpha:
+            return means
         u = self.first_directions()
         return means - alpha * (means * u).sum(axis=1, keepdims=True) * u
 

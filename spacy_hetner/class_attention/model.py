@@ -6,6 +6,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d
 
+from ..errors import Errors
 from ..sequences.head import check_chain
 from ..sequences.model import chain_model
 from ..spans.batch import token_width
@@ -35,17 +36,19 @@ def build_class_attention_model(
         a head, which no longer says for which class it is.
     axis (str): Weights are a softmax over the "position"s of the sentence, or over the "class"es.
     rescale (bool): Multiply the weights by the number of positions, so that the values of a long
-        sentence are as large as those of a short one.
+        sentence are as large as those of a short one. Only with axis = "position".
     trained_classes (bool): Train the class embeddings too.
     dropout (float): Dropout on the weights, on both sub-layers and on what the tags are read from.
     crf, layers, transition_rate: As in ``build_token_tagger_model``.
     width (int): Width of the token vectors, where tok2vec does not say it.
     RETURNS (Model): From (docs, pieces, bounds) to the scores of a linear chain. The numbers of
-        tags and classes are set by ``sequences.model.set_n_tags`` when the labels are known.
-    RAISES (ValueError): HE002, HE004-006, HE011, HE078 for settings that make no sense.
+        tags and classes are set by ``resize_head`` when the labels are known.
+    RAISES (ValueError): HE002, HE004-006, HE011, HE016, HE078 for settings that make no sense.
     """
     width = token_width(tok2vec, width)
     layers, transition_rate = check_chain(layers, transition_rate)
+    if rescale and axis != "position":
+        raise ValueError(Errors.HE016.format(axis=axis))
     module = ClassAttentionTagger(
         width,
         n_tags=1,

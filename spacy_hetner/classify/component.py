@@ -16,13 +16,12 @@ from ..spans.assign import assign_labels, pair_candidates, soft_weights
 from ..spans.batch import concatenate_spans
 from ..spans.groups import group_spans, make_span_group
 from ..spans.handover import handed_over
-from ..spans.pipe import SpanPipe
+from ..spans.pipe import LabelledPipe
 from ..spans.soft_nms import best_per_span, soft_nms
 from ..torch_bridge import loss_and_gradients
 from ..types import PairedSpans, ScoredSpans
 from ..validation import check_range
 from .loss import class_loss
-from .model import set_n_labels
 
 DEFAULT_MODEL = Config().from_str(
     """
@@ -113,7 +112,7 @@ def make_span_classifier(
     )
 
 
-class SpanClassifier(SpanPipe):
+class SpanClassifier(LabelledPipe):
     """Locate and Label's second stage: a label for each candidate, then Soft-NMS.
 
     Reads ``doc.spans[candidates_key]``, whoever wrote it, and writes ``doc.spans[spans_key]``:
@@ -132,7 +131,7 @@ class SpanClassifier(SpanPipe):
     same_label_only: let only spans of the same label decay each other.
     seed: of the negative sampler.
 
-    RAISES (ValueError): HE002 on settings outside their range.
+    RAISES (ValueError): HE002, HE015 on settings that make no sense.
     """
 
     def __init__(
@@ -157,14 +156,8 @@ class SpanClassifier(SpanPipe):
         seed: int,
         scorer: Optional[Callable],
     ) -> None:
-        self.vocab = vocab
-        self.model = model
-        self.name = name
-        self.scorer = scorer
         unbounded = float("inf")
-        # What was learned, not what was set: see SpanPipe.
-        self.cfg: Dict[str, Any] = {"labels": []}
-        self.settings = {
+        settings = {
             "spans_key": spans_key,
             "candidates_key": candidates_key,
             "match_iou": check_range("match_iou", match_iou, 0, 1),
@@ -182,30 +175,13 @@ class SpanClassifier(SpanPipe):
             "min_score": check_range("min_score", min_score, 0, 1),
             "same_label_only": same_label_only,
         }
+        super().__init__(vocab, model, name, scorer, settings)
         self.seed = seed
         self.rng = numpy.random.default_rng(seed)
 
-    @property
-    def labels(self) -> Tuple[str, ...]:
-        """The labels, in the order of the model's outputs after none."""
-        return tuple(self.cfg["labels"])
-
-    @property
-    def label_data(self) -> List[str]:
-        """What ``initialize(labels=...)`` takes; saved by ``spacy init labels``."""
-        return list(self.labels)
-
-    def add_label(self, label: str) -> int:
-        """Add a label; what the head learned about the others is kept.
-
-        RETURNS: 1, or 0 if the label was there.
-        """
-        if label in self.labels:
-            return 0
-        self.cfg["labels"].append(label)
-        self.vocab.strings.add(label)
-        set_n_labels(self.model, len(self.labels), keep_weights=True)
-        return 1
+    def head_settings(self) -> Dict[str, Any]:
+        """The number of labels, which come after none."""
+        return {"n_labels": len(self.labels)}
 
     def predict(self, docs: Iterable[Doc]) -> List[ScoredSpans]:
         """Labelled spans of each doc, in document order, without modifying the docs."""
@@ -300,12 +276,7 @@ class SpanClassifier(SpanPipe):
         """
         validate_get_examples(get_examples, "SpanClassifier.initialize")
         sample = initialization_gold(get_examples, self.settings["spans_key"])
-        self.cfg["labels"] = list(labels) if labels is not None else sample.labels
-        if not self.labels:
-            raise ValueError(Errors.HE003.format(name=self.name, key=self.settings["spans_key"]))
-        for label in self.labels:
-            self.vocab.strings.add(label)
-        set_n_labels(self.model, len(self.labels))
+        self.start_with(sample.labels if labels is None else labels)
         self.rng = numpy.random.default_rng(self.seed)
         self.model.initialize(X=sample.docs)
 
@@ -368,11 +339,8 @@ class SpanClassifier(SpanPipe):
         """The model's output for a label, 0 for none; RAISES (ValueError): HE007."""
         if not label:
             return 0
-        if label not in self.cfg["labels"]:
-            raise ValueError(
-                Errors.HE007.format(label=label, name=self.name, labels=", ".join(self.labels))
-            )
-        return self.cfg["labels"].index(label) + 1
+        self.check_label(label)
+        return self.labels.index(label) + 1
 
 
 def _softmax(logits: numpy.ndarray) -> numpy.ndarray:

@@ -1,6 +1,6 @@
 """The span classifier as a thinc model: token vectors, then the torch head."""
 
-from typing import Any, Callable, Dict, List, Optional, Tuple, cast
+from typing import Any, Callable, List, Optional, Tuple, cast
 
 from spacy.tokens import Doc
 from thinc.api import ArgsKwargs, Model, torch2xp, xp2torch
@@ -25,31 +25,13 @@ def build_span_classifier_model(
     dropout (float): Dropout on the head's input while training.
     width (int): Width of the token vectors, where tok2vec does not say it.
     RETURNS (Model): From (docs, spans, bounds) to logits (n_spans, n_labels + 1), none at 0. The
-        number of labels is set by ``set_n_labels`` when the component knows them.
+        number of labels is set by ``resize_head`` when the component knows them.
     RAISES (ValueError): HE002, HE005, HE006, HE078 for settings that make no sense.
     """
     width = token_width(tok2vec, width)
     hidden_width, dropout = check_head(hidden_width or width, dropout)
     head = torch_head(SpanClassifier(width, hidden_width, 0, dropout), _convert_outputs)
     return span_model("hetner-span-classifier", tok2vec, head)
-
-
-def set_n_labels(model: Model, n_labels: int, *, keep_weights: bool = False) -> None:
-    """Give the model a head for ``n_labels`` labels.
-
-    keep_weights (bool): Keep what the present head knows of its labels, to which the new ones are
-        appended; otherwise the head is new.
-    """
-    head = model.get_ref("head")
-    present = cast(SpanClassifier, head.shims[0]._model)
-    settings: Dict[str, Any] = {**present.settings, "n_labels": n_labels}
-    resized = SpanClassifier(**settings)
-    if keep_weights:
-        weights = resized.state_dict()  # shared with the module
-        for name, values in present.state_dict().items():
-            weights[name][: len(values)] = values
-    # A new node, since optimizers keep state by node and parameter, in the sizes they had.
-    model.replace_node(head, torch_head(resized, _convert_outputs))
 
 
 def _convert_outputs(

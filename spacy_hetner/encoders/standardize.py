@@ -54,7 +54,10 @@ def forward(
 
 def _fit(model: Model, vectors: List[Floats2d]) -> None:
     """Take mean (width,) and spread (1,) from a batch; of fewer than two tokens there is none."""
-    rows = model.ops.xp.concatenate([doc for doc in vectors if len(doc)])
+    filled = [doc for doc in vectors if len(doc)]
+    if not filled:
+        return
+    rows = model.ops.xp.concatenate(filled)
     mean = rows.mean(axis=0)
     spread = (rows - mean).std().reshape(1)
     if len(rows) > 1 and spread > MIN_SPREAD:

@@ -1,7 +1,7 @@
 """Gold spans of an Example, as arrays over the tokens of its predicted doc."""
 
 import warnings
-from typing import Callable, Iterable, List, NamedTuple, Set
+from typing import Callable, Iterable, List, NamedTuple, Optional, Set
 
 import numpy
 from spacy.tokens import Doc, Span
@@ -52,26 +52,36 @@ def _same_tokens(a: Doc, b: Doc) -> bool:
 
 
 class InitializationGold(NamedTuple):
-    """What a component needs at initialize: a few docs for its model, and all labels, sorted."""
+    """What a component needs at initialize: a few docs for its model, all labels, sorted, the
+    number of gold spans, and of those that are beyond it."""
 
     docs: List[Doc]
     labels: List[str]
+    total: int
+    beyond: int
 
 
 def initialization_gold(
-    get_examples: Callable[[], Iterable[Example]], key: str, n_docs: int = 10
+    get_examples: Callable[[], Iterable[Example]],
+    key: str,
+    n_docs: int = 10,
+    beyond: Optional[Callable[[Doc, GoldSpans], int]] = None,
 ) -> InitializationGold:
-    """Go through all examples once; warns (HW001) if gold spans cannot be learned from."""
+    """Go through all examples once; warns (HW001) if gold spans cannot be learned from.
+
+    beyond: how many of a doc's gold spans the component cannot say, by its own count.
+    """
     docs: List[Doc] = []
     labels: Set[str] = set()
-    lost = total = 0
+    lost = total = unsaid = 0
     for example in get_examples():
         if len(docs) < n_docs:
             docs.append(example.predicted)
         gold, missing = aligned_gold(example, key)
         labels.update(gold.labels)
         lost += missing
-        total += missing + len(gold.labels)
+        total += len(gold.labels)
+        unsaid += beyond(example.predicted, gold) if beyond else 0
     if lost:
-        warnings.warn(Warnings.HW001.format(lost=lost, total=total, key=key), stacklevel=2)
-    return InitializationGold(docs, sorted(labels))
+        warnings.warn(Warnings.HW001.format(lost=lost, total=lost + total, key=key), stacklevel=2)
+    return InitializationGold(docs, sorted(labels), total, unsaid)

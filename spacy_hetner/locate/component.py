@@ -1,6 +1,5 @@
 """The component ``hetner_span_proposer``: writes candidate spans on the Doc."""
 
-import warnings
 from functools import lru_cache
 from typing import (
     Any,
@@ -23,11 +22,17 @@ from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 
-from ..errors import Errors, Warnings
+from ..errors import Errors
 from ..labels.gold import aligned_gold, initialization_gold
 from ..spans.adjust import ILLEGAL_POLICIES, adjust_spans
 from ..spans.assign import SeedTargets, assign_seeds, sample_seeds, soft_weights, with_pairs
-from ..spans.batch import SpanBatch, concatenate_spans, sentence_bounds, split_by_doc
+from ..spans.batch import (
+    SpanBatch,
+    concatenate_spans,
+    resize_head,
+    sentence_bounds,
+    split_by_doc,
+)
 from ..spans.groups import make_span_group
 from ..spans.handover import hand_over
 from ..spans.pipe import SpanPipe
@@ -37,7 +42,7 @@ from ..torch_bridge import loss_and_gradients
 from ..types import GoldSpans, SpanArray
 from ..validation import check_choice, check_range
 from .loss import focal_loss, regression_loss
-from .model import propose, reset_head
+from .model import propose
 
 DEFAULT_MODEL = Config().from_str(
     """
@@ -177,7 +182,7 @@ class SpanProposer(SpanPipe):
     filter_weight, regressor_weight: weights of the two losses.
     seed: of the negative sampler.
 
-    RAISES (ValueError): HE001, HE002, HE004 on settings that make no sense.
+    RAISES (ValueError): HE001, HE002, HE004, HE015 on settings that make no sense.
     """
 
     def __init__(
@@ -207,14 +212,10 @@ class SpanProposer(SpanPipe):
         seed: int,
         scorer: Optional[Callable],
     ) -> None:
-        self.vocab = vocab
-        self.model = model
-        self.name = name
-        self.scorer = scorer
         lengths = check_lengths(lengths)
         whole = list(range(1, lengths[-1] + 1))
         unbounded = float("inf")
-        self.settings = {
+        settings = {
             "spans_key": spans_key,
             "candidates_key": candidates_key,
             "lengths": lengths,
@@ -238,10 +239,9 @@ class SpanProposer(SpanPipe):
             "regressor_weight": use_regressor
             * check_range("regressor_weight", regressor_weight, 0, unbounded),
         }
+        super().__init__(vocab, model, name, scorer, settings)
         self.seed = seed
         self.rng = numpy.random.default_rng(seed)
-        self._sentence_setter: Optional[str] = None
-        self._warned_of_crossing = False
 
     def predict(self, docs: Iterable[Doc]) -> List[Candidates]:
         """Candidates of each doc, in document order, without modifying the docs."""
@@ -304,7 +304,7 @@ class SpanProposer(SpanPipe):
         if not any(len(doc) for doc in docs):
             return losses
         set_dropout_rate(self.model, drop)
-        self._warn_of_missing_sentences(docs)
+        self.warn_of_missing_sentences(docs)
         gold = [aligned_gold(eg, self.settings["spans_key"]).gold for eg in examples]
         sampled = [self._sample(doc, doc_gold) for doc, doc_gold in zip(docs, gold, strict=True)]
         lengths = [len(doc) for doc in docs]
@@ -375,11 +375,10 @@ class SpanProposer(SpanPipe):
         sample = initialization_gold(get_examples, self.settings["spans_key"])
         if not sample.labels:
             raise ValueError(Errors.HE010.format(name=self.name, key=self.settings["spans_key"]))
-        reset_head(self.model)
+        resize_head(self.model)
         self.rng = numpy.random.default_rng(self.seed)
-        self._sentence_setter = None if nlp is None else _sentence_setter(nlp, self.name)
+        self.expect_sentences(nlp)
         self.model.initialize(X=sample.docs)
-        self._warned_of_crossing = False
 
     def _sample(self, doc: Doc, gold: GoldSpans) -> Tuple[SeedTargets, SpanArray]:
         """Training seeds of a doc, and the sentence of each: sampled by sentence."""
@@ -410,7 +409,7 @@ class SpanProposer(SpanPipe):
                 )
             )
             bounds.append(numpy.tile([[start, end]], (len(sampled[-1].spans), 1)))
-        self._warn_of_crossing(doc, gold, n_inside)
+        self.warn_of_crossing(doc, len(gold.labels) - n_inside)
         if not sampled:
             empty = numpy.zeros((0, 2), dtype="int64")
             return assign_seeds(empty, empty, 1.0), empty
@@ -418,21 +417,6 @@ class SpanProposer(SpanPipe):
             SeedTargets(*(numpy.concatenate(column) for column in zip(*sampled, strict=True))),
             numpy.concatenate(bounds),
         )
-
-    def _warn_of_missing_sentences(self, docs: List[Doc]) -> None:
-        """Say once that sentence boundaries of prediction time are absent in training."""
-        if self._sentence_setter and not all(doc.has_annotation("SENT_START") for doc in docs):
-            setter, self._sentence_setter = self._sentence_setter, None
-            warnings.warn(Warnings.HW003.format(setter=setter, name=self.name), stacklevel=3)
-
-    def _warn_of_crossing(self, doc: Doc, gold: GoldSpans, n_inside: int) -> None:
-        """Say once that gold spans reach over sentence ends, where no seed does."""
-        crossing = len(gold.labels) - n_inside
-        if crossing and not self._warned_of_crossing:
-            self._warned_of_crossing = True
-            warnings.warn(
-                Warnings.HW002.format(n=crossing, text=doc.text[:60], name=self.name), stacklevel=2
-            )
 
     def _hand_over(
         self,
@@ -462,13 +446,6 @@ class SpanProposer(SpanPipe):
         return adjust_spans(
             seeds, offsets, bounds[:, 0], bounds[:, 1], illegal=self.settings["illegal"]
         )
-
-
-def _sentence_setter(nlp: Language, name: str) -> Optional[str]:
-    """The component before this one that sets sentence boundaries, if there is any."""
-    before = nlp.pipe_names[: nlp.pipe_names.index(name)] if name in nlp.pipe_names else []
-    setters = [n for n in before if "token.is_sent_start" in nlp.get_pipe_meta(n).assigns]
-    return setters[-1] if setters else None
 
 
 def _enumerate(n: int, lengths: Tuple[int, ...], clip_at_end: bool) -> SpanArray:

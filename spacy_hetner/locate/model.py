@@ -1,6 +1,6 @@
 """The span proposer as a thinc model: token vectors, then the torch heads."""
 
-from typing import Any, Callable, Dict, List, Literal, Optional, Tuple, cast
+from typing import Any, Callable, List, Literal, Optional, Tuple, cast
 
 import numpy
 import torch
@@ -42,15 +42,6 @@ def build_span_proposer_model(
     filter_width, _ = check_head(filter_width or hidden_width, dropout)
     module = SpanProposer(width, hidden_width, filter_width, dropout, outer_boundary)
     return span_model("hetner-span-proposer", tok2vec, torch_head(module, _convert_outputs))
-
-
-def reset_head(model: Model) -> None:
-    """Give the model a new head with random weights."""
-    head = model.get_ref("head")
-    present = cast(SpanProposer, head.shims[0]._model)
-    settings: Dict[str, Any] = present.settings
-    # A new node, since optimizers keep state by node.
-    model.replace_node(head, torch_head(SpanProposer(**settings), _convert_outputs))
 
 
 def propose(

@@ -1,6 +1,6 @@
 """Thinc wiring that the taggers share: a torch head that gives the scores of a linear chain."""
 
-from typing import Any, Callable, Dict, List, Tuple, cast
+from typing import Any, Callable, List, Tuple, cast
 
 from spacy.tokens import Doc
 from thinc.api import ArgsKwargs, Model, torch2xp, xp2torch
@@ -20,24 +20,6 @@ def chain_model(name: str, tok2vec: Model[List[Doc], List[Floats2d]], module: nn
     at once, half-open offsets into the batch's tokens; its ``settings`` have ``n_tags``.
     """
     return span_model(name, tok2vec, torch_head(module, _convert_outputs))
-
-
-def set_n_tags(model: Model, n_tags: int, *, keep_weights: bool = False, **settings: Any) -> None:
-    """Give the model a head for so many tags, and with other settings, where any are given.
-
-    keep_weights (bool): Keep what the present head knows of its tags, to which the new ones are
-        appended; otherwise the head is new.
-    """
-    head = model.get_ref("head")
-    present = cast(nn.Module, head.shims[0]._model)
-    known: Dict[str, Any] = cast(Dict[str, Any], present.settings)
-    resized = type(present)(**{**known, "n_tags": n_tags, **settings})
-    if keep_weights:
-        weights = resized.state_dict()  # shared with the module
-        for name, values in present.state_dict().items():
-            weights[name][tuple(map(slice, values.shape))] = values
-    # A new node, since optimizers keep state by node and parameter, in the sizes they had.
-    model.replace_node(head, torch_head(resized, _convert_outputs))
 
 
 def _convert_outputs(

@@ -2,7 +2,7 @@
 
 import warnings
 from functools import lru_cache
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 import numpy
 import torch
@@ -13,19 +13,19 @@ from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate, xp2torch
 from torch import Tensor
 
-from ..errors import Errors, Warnings
+from ..errors import Warnings
 from ..labels.gold import aligned_gold, initialization_gold
 from ..labels.tagset import TagSet
 from ..spans.batch import concatenate_spans, sentence_bounds
 from ..spans.groups import make_span_group
-from ..spans.pipe import SpanPipe
+from ..spans.pipe import LabelledPipe
 from ..spans.soft_nms import best_per_span
 from ..torch_bridge import loss_and_gradients
 from ..types import GoldSpans, LabelledSpan, ScoredSpans, SpanArray
 from ..validation import check_count
 from .chain import Chain, Marginals, Packing, best_tags, negative_log_likelihood
-from .gold import gold_tags, layers_of
-from .model import ChainArrays, set_n_tags
+from .gold import LayeredGold, layer_tags, layers_of
+from .model import ChainArrays
 from .split import punctuation_marks, split_long
 
 
@@ -38,19 +38,22 @@ class Sentences(NamedTuple):
     packing: Packing
 
 
-class TagPipe(SpanPipe):
+class TagPipe(LabelledPipe):
     """A component that tags tokens and writes the spans that the tags say.
 
     spans_key: the group it learns from and writes, with scores: the probability of a span's tags
-        under the model, from the forward-backward algorithm. candidates_key: a group to write the
+        under the model, from the forward-backward algorithm. That is the span's own probability
+        where the scheme allows the tags; of others (``legal_only`` off), several sequences can say
+        one span, and only that which was decoded is counted. candidates_key: a group to write the
         same spans to without labels, as candidates for a span classifier, or None.
     scheme: "BIO", "BMES" or "BIOES". legal_only: leave out tag sequences that the scheme does not
         allow, in decoding and, for a CRF, in training.
-    max_length: tokens that the layers above the encoder read at once; a longer sentence is cut for
-        them after the last of the marks ``cut_after`` that fits. Tags are decoded, trained and
-        scored on whole sentences. Where a doc has sentence boundaries, spans stay within sentences.
+    max_length: how many tokens, not characters, the layers above the encoder read at once; a longer
+        sentence is cut for them after the last of the marks ``cut_after`` that fits. Tags are
+        decoded, trained and scored on whole sentences. Where a doc has sentence boundaries, spans
+        stay within sentences.
 
-    RAISES (ValueError): HE004, HE078 on settings that make no sense.
+    RAISES (ValueError): HE004, HE015, HE078 on settings that make no sense.
     """
 
     def __init__(
@@ -67,13 +70,7 @@ class TagPipe(SpanPipe):
         cut_after: str,
         scorer: Optional[Callable],
     ) -> None:
-        self.vocab = vocab
-        self.model = model
-        self.name = name
-        self.scorer = scorer
-        # What was learned, not what was set: see SpanPipe.
-        self.cfg: Dict[str, Any] = {"labels": []}
-        self.settings = {
+        settings = {
             "spans_key": spans_key,
             "candidates_key": candidates_key,
             "scheme": TagSet([], scheme).scheme,
@@ -81,16 +78,7 @@ class TagPipe(SpanPipe):
             "max_length": check_count("max_length", max_length, 1),
             "cut_after": cut_after,
         }
-
-    @property
-    def labels(self) -> Tuple[str, ...]:
-        """The labels, in the order of their tags."""
-        return tuple(self.cfg["labels"])
-
-    @property
-    def label_data(self) -> List[str]:
-        """What ``initialize(labels=...)`` takes; saved by ``spacy init labels``."""
-        return list(self.labels)
+        super().__init__(vocab, model, name, scorer, settings)
 
     @property
     def tag_set(self) -> TagSet:
@@ -102,21 +90,9 @@ class TagPipe(SpanPipe):
         """The torch module of the head."""
         return self.model.get_ref("head").shims[0]._model
 
-    def add_label(self, label: str) -> int:
-        """Add a label; what the head learned about the others is kept.
-
-        RETURNS: 1, or 0 if the label was there.
-        """
-        if label in self.labels:
-            return 0
-        self.cfg["labels"].append(label)
-        self.vocab.strings.add(label)
-        set_n_tags(self.model, len(self.tag_set), keep_weights=True, **self.head_settings())
-        return 1
-
     def head_settings(self) -> Dict[str, Any]:
-        """Settings of the torch head that depend on the labels, beside the number of tags."""
-        return {}
+        """The number of tags."""
+        return {"n_tags": len(self.tag_set)}
 
     def predict(self, docs: Iterable[Doc]) -> List[ScoredSpans]:
         """Labelled spans of each doc, in document order, without modifying the docs."""
@@ -165,8 +141,9 @@ class TagPipe(SpanPipe):
         if not len(sentences.pieces):
             return losses
         set_dropout_rate(self.model, drop)
+        self.warn_of_missing_sentences(docs)
         gold = [aligned_gold(eg, self.settings["spans_key"]).gold for eg in examples]
-        tags = self._gold_tags(gold, sentences.bounds)
+        tags = self._gold_tags(docs, gold, sentences.bounds)
         scores, backprop = self.model.begin_update((docs, sentences.pieces, sentences.pieces))
         value, gradients = self.get_loss(tags, sentences.packing, scores)
         backprop(gradients)
@@ -200,36 +177,26 @@ class TagPipe(SpanPipe):
     ) -> None:
         """Learn the labels and build the head for their tags.
 
-        Warns of gold spans that cannot be learned (HW001), and of those that the layers of tags
-        cannot say (HW004).
+        Warns of gold spans that cannot be learned (HW001), and of those within a sentence that the
+        layers of tags cannot say (HW004). ``update`` warns of those across sentences (HW002).
 
         labels (List[str]): All labels; by default those of the examples' gold spans.
         RAISES (ValueError): HE003 where there is no label at all.
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
-        key, layers = self.settings["spans_key"], self.module.settings["layers"]
-        lost = total = 0
-
-        def counted() -> Iterator[Example]:
-            nonlocal lost, total
-            for example in get_examples():
-                gold = aligned_gold(example, key).gold
-                total += len(gold.labels)
-                lost += len(gold.labels) - sum(map(len, layers_of(gold, layers)))
-                yield example
-
-        sample = initialization_gold(counted, key)
-        if lost:
-            warnings.warn(
-                Warnings.HW004.format(lost=lost, total=total, name=self.name, layers=layers),
-                stacklevel=2,
+        sample = initialization_gold(
+            get_examples,
+            self.settings["spans_key"],
+            beyond=lambda doc, gold: self._layers_of(gold, sentence_bounds(doc)).overlapping,
+        )
+        self.start_with(sample.labels if labels is None else labels)
+        if sample.beyond:
+            layers = self.module.settings["layers"]
+            message = Warnings.HW004.format(
+                lost=sample.beyond, total=sample.total, name=self.name, layers=layers
             )
-        self.cfg["labels"] = list(labels) if labels is not None else sample.labels
-        if not self.labels:
-            raise ValueError(Errors.HE003.format(name=self.name, key=key))
-        for label in self.labels:
-            self.vocab.strings.add(label)
-        set_n_tags(self.model, len(self.tag_set), **self.head_settings())
+            warnings.warn(message, stacklevel=2)
+        self.expect_sentences(nlp)
         self.model.initialize(X=sample.docs)
 
     def read_sentences(self, docs: List[Doc]) -> Sentences:
@@ -250,16 +217,20 @@ class TagPipe(SpanPipe):
             pieces.append(split_long(end - start, limit, marks) + start)
         return numpy.concatenate(pieces) if pieces else bounds
 
-    def _gold_tags(self, gold: List[GoldSpans], bounds: List[SpanArray]) -> numpy.ndarray:
-        for label in {label for part in gold for label in part.labels}.difference(self.labels):
-            known = ", ".join(self.labels)
-            raise ValueError(Errors.HE007.format(label=label, name=self.name, labels=known))
-        layers = self.module.settings["layers"]
-        parts = [
-            gold_tags(part, inside, self.tag_set, layers).tags
-            for part, inside in zip(gold, bounds, strict=True)
-        ]
+    def _gold_tags(
+        self, docs: List[Doc], gold: List[GoldSpans], bounds: List[SpanArray]
+    ) -> numpy.ndarray:
+        for label in {label for part in gold for label in part.labels}:
+            self.check_label(label)
+        parts = []
+        for doc, part, inside in zip(docs, gold, bounds, strict=True):
+            layered = self._layers_of(part, inside)
+            self.warn_of_crossing(doc, layered.crossing)
+            parts.append(layer_tags(part, layered.layers, self.tag_set, len(doc)))
         return numpy.concatenate(parts, axis=1)
+
+    def _layers_of(self, gold: GoldSpans, bounds: SpanArray) -> LayeredGold:
+        return layers_of(gold, bounds, self.module.settings["layers"])
 
     def _chain(self, scores: List[Tensor], packing: Packing, training: bool = False) -> Chain:
         """The model's scores, packed, with what the scheme forbids at -inf.

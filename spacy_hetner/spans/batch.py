@@ -99,6 +99,22 @@ def torch_head(module: nn.Module, convert_outputs: Callable) -> Model:
     )
 
 
+def resize_head(model: Model, *, keep_weights: bool = False, **settings: Any) -> None:
+    """Give a span model a new head, with other settings where any are given.
+
+    keep_weights (bool): Keep the weights of the present head, in front of what is new.
+    """
+    head = model.get_ref("head")
+    present: Any = head.shims[0]._model
+    resized = type(present)(**{**present.settings, **settings})
+    if keep_weights:
+        weights = resized.state_dict()  # shared with the module
+        for name, values in present.state_dict().items():
+            weights[name][tuple(map(slice, values.shape))] = values
+    # A new node, since optimizers keep state by node and parameter, in the sizes they had.
+    model.replace_node(head, torch_head(resized, head.attrs["convert_outputs"]))
+
+
 def span_model(name: str, tok2vec: Model[List[Doc], List[Floats2d]], head: Model) -> Model:
     """A model from (docs, spans, bounds) to what ``head`` makes of their SpanBatch."""
     model: Model = Model(name, _forward, layers=[tok2vec, head], init=_init)

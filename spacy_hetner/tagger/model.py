@@ -35,7 +35,7 @@ def build_token_tagger_model(
     transition_rate (float): How many times as fast as the other weights the CRF learns.
     width (int): Width of the token vectors, where tok2vec does not say it.
     RETURNS (Model): From (docs, pieces, bounds) to the scores of a linear chain. The number of tags
-        is set by ``sequences.model.set_n_tags`` when the component knows the labels.
+        is set by ``resize_head`` when the component knows the labels.
     RAISES (ValueError): HE002, HE005, HE006, HE011, HE078 for settings that make no sense.
     """
     width = token_width(tok2vec, width)

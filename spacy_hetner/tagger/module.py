@@ -57,6 +57,8 @@ class ExtraLayer(nn.Module):
         self.layer = nn.TransformerEncoderLayer(
             width, heads, 4 * width, dropout, "gelu", layer_norm_eps=1e-12, batch_first=True
         )
+        # Torch drops within the feed-forward part too, BERT does not.
+        self.layer.dropout.p = 0.0
 
     def forward(self, tokens: Tensor, pieces: Tensor) -> Tensor:
         """Shape: tokens (n_tokens, width); pieces (n_pieces, 2). Returns (n_tokens, width)."""
