@@ -10,9 +10,10 @@ dimension of every array: they cost one pass. Sentences of a batch are not padde
 time, as recurrent networks take them: the first tokens of all sentences, then the second ones, the
 longest sentence first.
 
-The partition function is computed by the forward algorithm on probabilities that are scaled to
-sum to one at each token (Rabiner, 1989, section V.A) in float64, and its gradient is the marginal
-probabilities of the backward algorithm: two short loops, no graph.
+For training the partition function is computed by the forward algorithm on probabilities that are
+scaled to sum to one at each token (Rabiner, 1989, section V.A) in float64, and its gradient is the
+marginal probabilities of the backward algorithm: two short loops, no graph. Where scores lie so far
+apart that probabilities could vanish, and at prediction, the same is done on logarithms.
 """
 
 from functools import cached_property
@@ -21,6 +22,11 @@ from typing import Any, List, NamedTuple, Sequence, Tuple
 import numpy
 import torch
 from torch import Tensor
+
+LARGEST_SPREAD = 500
+"""float64 holds exp(-708) to exp(709); what is left is for products of two probabilities."""
+FORBIDDEN = -1e100
+"""In place of -inf, whose differences are not a number."""
 
 
 class Packing:
@@ -123,7 +129,10 @@ def score_tags(chain: Chain, tags: Tensor, packing: Packing) -> Tensor:
 
 def log_partition(chain: Chain, packing: Packing) -> Tensor:
     """log of the sum over all tag sequences: (layers, n_sentences). Differentiable, once."""
-    return _LogPartition.apply(*chain, packing)
+    if _spread(chain) < LARGEST_SPREAD:
+        return _LogPartition.apply(*chain, packing)
+    finite = _finite(chain)
+    return _log_sums(finite, _log_forward(finite, packing), packing).to(chain.emissions.dtype)
 
 
 def best_tags(chain: Chain, packing: Packing) -> Tensor:
@@ -156,11 +165,12 @@ class Marginals:
 
     def __init__(self, chain: Chain, packing: Packing) -> None:
         self.packing = packing
-        self._forward = _Forward(chain, packing)
-        self._betas = _backward(self._forward, packing)
-        joint = self._forward.alphas * self._betas
-        self._mass = joint.sum(2)  # the same for all tokens of a sentence
-        self.probabilities = joint / self._mass[:, :, None]
+        self._chain = _finite(chain)
+        self._alphas = _log_forward(self._chain, packing)
+        self._betas = _log_backward(self._chain, packing)
+        self._log_sums = _log_sums(self._chain, self._alphas, packing)
+        joint = self._alphas + self._betas - self._log_sums[:, packing.sentence, None]
+        self.probabilities = joint.exp()
         """Of each tag at each token, float64 (layers, n_tokens, n_tags), rows as packed."""
 
     def span_probabilities(
@@ -175,47 +185,109 @@ class Marginals:
         offsets into the tokens, each within a sentence; layers (n_spans,), the layer of each;
         continuations (n_tags,), see ``TagSet.continuations``. Returns float64 (n_spans,).
         """
-        rows = self.packing.rows
-        seen, scale = self._forward.seen[:, rows], self._forward.scale[:, rows]
-        alphas, betas, mass = (a[:, rows] for a in (self._forward.alphas, self._betas, self._mass))
+        packing, transitions = self.packing, self._chain.transitions
+        rows, sentence = packing.rows, packing.sentence[packing.rows]
+        emissions = self._chain.emissions[:, rows]
+        alphas, betas = self._alphas[:, rows], self._betas[:, rows]
         layer = torch.arange(len(tags))[:, None]
-        token = torch.arange(tags.shape[1])
-        step = self._forward.step
-        moves = seen[layer, token, tags] / scale
-        moves[:, 1:] *= step[layer, tags[:, :-1], tags[:, 1:]]
-        # Of a sentence's first token it is never used, and may be 0 there.
-        log_moves = moves.clamp(min=torch.finfo(moves.dtype).tiny).log().cumsum(1)
+        moves = emissions.gather(2, tags[:, :, None])[:, :, 0]
+        moves[:, 1:] += transitions[layer, tags[:, :-1], tags[:, 1:]]
+        # No span uses a move between sentences, which may be forbidden.
+        moves[:, packing.order[packing.first]] = 0
+        ways = moves.cumsum(1)
         first, final = spans[:, 0], spans[:, 1] - 1
-        path = (log_moves[layers, final] - log_moves[layers, first]).exp()
-        path = path * alphas[layers, first, tags[layers, first]]
+        path = (
+            alphas[layers, first, tags[layers, first]]
+            + ways[layers, final]
+            - ways[layers, first]
+            - self._log_sums[layers, sentence[final]]
+        )
         last_tag = tags[layers, final]
-        exact = path * betas[layers, final, last_tag]
+        exact = (path + betas[layers, final, last_tag]).exp()
         more = continuations[last_tag]
         after = (final + 1).clamp(max=tags.shape[1] - 1)
-        sentence = self.packing.sentence[rows]
         longer = (more >= 0) & (final + 1 < tags.shape[1]) & (sentence[after] == sentence[final])
         drawn_out = (
             path
-            * step[layers, last_tag, more]
-            * seen[layers, after, more]
-            / scale[layers, after]
-            * betas[layers, after, more]
-        )
-        return (exact - torch.where(longer, drawn_out, 0.0)) / mass[layers, final]
+            + transitions[layers, last_tag, more]
+            + emissions[layers, after, more]
+            + betas[layers, after, more]
+        ).exp()
+        return exact - torch.where(longer, drawn_out, 0.0)
+
+
+def _spread(chain: Chain) -> float:
+    """Above -log of the smallest probability that decides anything: how far apart the scores are
+    on the way to any tag, which takes three steps in a tag scheme (I, E, B, I)."""
+    emissions = chain.emissions.detach()
+    if not emissions.numel():
+        return 0.0
+    step = (emissions.amax(2) - emissions.amin(2)).max().item()
+    start, transitions, end = (_width(part.detach()) for part in chain[1:])
+    return 3 * (step + transitions) + start + end
+
+
+def _width(scores: Tensor) -> float:
+    allowed = scores[scores.isfinite()]
+    return (allowed.max() - allowed.min()).item()
+
+
+def _finite(chain: Chain) -> Chain:
+    return Chain(*(part.double().clamp(min=FORBIDDEN) for part in chain))
+
+
+def _log_forward(chain: Chain, packing: Packing) -> Tensor:
+    """log of the summed scores of all ways to each tag, its emission included: (layers, n_tokens,
+    n_tags), rows as packed."""
+    score, parts = chain.start[:, None], [chain.emissions[:, :0]]
+    for time, emissions in enumerate(chain.emissions.split(packing.sizes, 1)):
+        if time:
+            ways = score[:, : packing.sizes[time], :, None] + chain.transitions[:, None]
+            score = ways.logsumexp(2)  # (layers, sentences, from, to)
+        score = score + emissions
+        parts.append(score)
+    return torch.cat(parts, 1)
+
+
+def _log_backward(chain: Chain, packing: Packing) -> Tensor:
+    """The same of all ways on from each tag to the end of its sentence."""
+    betas = torch.empty_like(chain.emissions)
+    offsets, sizes = packing.offsets, [*packing.sizes, 0]
+    for time in range(len(packing.sizes) - 1, -1, -1):
+        start, going_on = offsets[time], sizes[time + 1]
+        betas[:, start + going_on : start + sizes[time]] = chain.end[:, None]
+        if going_on:
+            rows = slice(offsets[time + 1], offsets[time + 2])
+            ahead = (chain.emissions[:, rows] + betas[:, rows])[:, :, None]
+            ways = chain.transitions[:, None] + ahead  # (layers, sentences, from, to)
+            betas[:, start : start + going_on] = ways.logsumexp(3)
+    return betas
+
+
+def _log_sums(chain: Chain, alphas: Tensor, packing: Packing) -> Tensor:
+    """Of all ways through each sentence: (layers, n_sentences)."""
+    return (alphas[:, packing.last] + chain.end[:, None]).logsumexp(2)
 
 
 class _Forward:
     """Scaled forward probabilities.
 
-    seen: exp(emissions), the largest of each token 1; alphas: p(tag, tokens so far), scaled to sum
-    to one; scale: what that took, times the largest exp(emission) exp(peak).
+    seen, start, step, end: exp(scores), divided by the largest of each token or layer; alphas:
+    p(tag, tokens so far), scaled to sum to one; scale: what that took; peaks, ends: log of what
+    everything was divided by, of each token with the transition to it, and of each layer.
     """
 
     def __init__(self, chain: Chain, packing: Packing) -> None:
         emissions = chain.emissions.double()
         self.peaks = emissions.amax(2)
         self.seen = (emissions - self.peaks[:, :, None]).exp_()
-        self.start, self.step, self.end = (part.double().exp() for part in chain[1:])
+        start, transitions, end = (part.double() for part in chain[1:])
+        n_first, largest = packing.n_sentences, transitions.amax((1, 2), keepdim=True)
+        self.peaks[:, n_first:] += largest[:, 0]
+        self.ends = start.amax(1, keepdim=True) + end.amax(1, keepdim=True)
+        self.start = (start - start.amax(1, keepdim=True)).exp_()
+        self.step = (transitions - largest).exp_()
+        self.end = (end - end.amax(1, keepdim=True)).exp_()
         self.alphas = torch.empty_like(self.seen)
         self.scale = torch.empty_like(self.peaks)
         alpha = self.start[:, None]
@@ -231,7 +303,7 @@ class _Forward:
 
     def log_partition(self, packing: Packing) -> Tensor:
         ending = (self.alphas[:, packing.last] * self.end[:, None]).sum(2)
-        return ending.log() + _sum_by_sentence(self.scale.log() + self.peaks, packing)
+        return ending.log() + self.ends + _sum_by_sentence(self.scale.log() + self.peaks, packing)
 
 
 def _backward(forward: _Forward, packing: Packing) -> Tensor:

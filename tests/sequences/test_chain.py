@@ -37,6 +37,17 @@ def random_chain(n_tokens, layers=1, n_tags=N_TAGS, seed=0, scale=1.0):
     )
 
 
+def masked(chain, tag_set):
+    """With what the scheme forbids."""
+    return Chain(
+        chain.emissions,
+        *(
+            part.masked_fill(~torch.from_numpy(mask), -torch.inf)
+            for part, mask in zip(chain[1:], tag_set.legal(), strict=True)
+        ),
+    )
+
+
 def packed(chain, packing):
     return chain._replace(emissions=chain.emissions[:, packing.order])
 
@@ -141,15 +152,7 @@ def test_golden(golden):
 def test_span_probability_is_the_sum_over_sequences_that_say_the_span(scheme, lengths):
     """That say just this span: one that goes on is another."""
     tag_set = TagSet(["X", "Y"], scheme)
-    legal = tag_set.legal()
-    chain = random_chain(sum(lengths), n_tags=len(tag_set), seed=2)
-    chain = Chain(
-        chain.emissions,
-        *(
-            part.masked_fill(~torch.from_numpy(mask), -torch.inf)
-            for part, mask in zip(chain[1:], legal, strict=True)
-        ),
-    )
+    chain = masked(random_chain(sum(lengths), n_tags=len(tag_set), seed=2), tag_set)
     packing = Packing(lengths)
     tags = best_tags(packed(chain, packing), packing)[:, packing.rows]
     marginals = Marginals(packed(chain, packing), packing)
@@ -178,35 +181,75 @@ def test_nothing_illegal_is_ever_decoded(scheme):
     lengths = numpy.random.default_rng(0).integers(1, 12, 1000)
     packing = Packing(lengths)
     chain = random_chain(lengths.sum(), n_tags=len(tag_set), seed=3, scale=4.0)
-    masked = Chain(
-        chain.emissions,
-        *(
-            part.masked_fill(~torch.from_numpy(mask), -torch.inf)
-            for part, mask in zip(chain[1:], tag_set.legal(), strict=True)
-        ),
-    )
-    best = best_tags(packed(masked, packing), packing)[:, packing.rows]
+    chain = packed(masked(chain, tag_set), packing)
+    best = best_tags(chain, packing)[:, packing.rows]
     faulty = 0
     for tokens in sentences_of(lengths):
         tags = best[0, list(tokens)].tolist()
         assert tag_set.decode(tags, "strict") == tag_set.decode(tags, "conlleval")
         faulty += len(tag_set.decode(tags)) > 0
     assert faulty > 900
-    nll = negative_log_likelihood(packed(masked, packing), best[:, packing.order], packing)
+    nll = negative_log_likelihood(chain, best[:, packing.order], packing)
     assert (nll >= -1e-9).all() and torch.isfinite(nll).all()
 
 
-def test_scores_far_apart_neither_overflow_nor_vanish():
-    """Scores of +-300 in float32, where the plain forward algorithm would divide zero by zero."""
-    packing = Packing([3, 2])
-    chain = Chain(*(part.float() * 300 for part in random_chain(5, seed=5)))
-    parts = [part.requires_grad_() for part in chain]
-    log_z = log_partition(packed(Chain(*parts), packing), packing)
-    for number, tokens in enumerate(sentences_of([3, 2])):
-        _, scores = all_paths(chain, 0, tokens)
-        torch.testing.assert_close(log_z[0, number], scores.logsumexp(0))
-    for gradient in torch.autograd.grad(log_z.sum(), parts):
-        assert torch.isfinite(gradient).all()
+@pytest.mark.parametrize("scheme", [None, "BIO", "BMES"])
+@pytest.mark.parametrize("scale", [10.0, 300.0, 2000.0])
+def test_scores_far_apart_neither_overflow_nor_vanish(scheme, scale):
+    """Where exp(score) is neither a number nor above 0, and the likely tags are forbidden."""
+    lengths = [3, 1]
+    packing, tag_set = Packing(lengths), TagSet(["X"], scheme or "BIO")
+    for seed in range(30):
+        chain = random_chain(sum(lengths), n_tags=len(tag_set), seed=seed, scale=scale)
+        if scheme:
+            chain = masked(chain, tag_set)
+        parts = [part.requires_grad_() for part in chain]
+        log_z = log_partition(packed(chain, packing), packing)
+        marginals = Marginals(packed(chain, packing), packing).probabilities[0, packing.rows]
+        expected = torch.stack(
+            [all_paths(chain, 0, tokens)[1].logsumexp(0) for tokens in sentences_of(lengths)]
+        )
+        torch.testing.assert_close(log_z[0], expected)
+        found, wanted = (torch.autograd.grad(z.sum(), parts) for z in (log_z, expected))
+        for ours, theirs in zip(found, wanted, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(marginals, wanted[0][0], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("offset", [-5000.0, 5000.0])
+def test_large_scores_that_lie_close_together(offset):
+    """What all sequences have in common changes neither gradients nor marginals."""
+    packing, chain = Packing([4, 2]), random_chain(6)
+    moved = Chain(*(part + offset for part in chain))
+    found, expected = [], []
+    for given_chain, results in ((moved, found), (chain, expected)):
+        parts = [part.requires_grad_() for part in given_chain]
+        log_z = log_partition(packed(given_chain, packing), packing)
+        results += [log_z.detach(), *torch.autograd.grad(log_z.sum(), parts)]
+    # One score a token, one before, after and between tokens.
+    torch.testing.assert_close(found[0], expected[0] + offset * torch.tensor([[9.0, 5.0]]))
+    for ours, theirs in zip(found[1:], expected[1:], strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_what_was_decoded_is_scored_of_each_layer():
+    """Two layers with scores of their own, whose spans are asked for at once."""
+    tag_set, lengths = TagSet(["X"], "BMES"), [3, 2]
+    chain = masked(random_chain(5, layers=2, n_tags=len(tag_set), seed=7), tag_set)
+    packing, continuations = Packing(lengths), torch.from_numpy(tag_set.continuations())
+    numbers = {tag: number for number, tag in enumerate(tag_set.tags)}
+    tags = torch.tensor([[numbers[f"{p}-X"] for p in path] for path in ("BESBE", "SBESS")])
+    spans = torch.tensor([[0, 2], [2, 3], [3, 5], [0, 1], [1, 3], [4, 5]])
+    layers = torch.tensor([0, 0, 0, 1, 1, 1])
+    marginals = Marginals(packed(chain, packing), packing)
+    found = marginals.span_probabilities(tags, spans, layers, continuations)
+    for (start, end), layer, p in zip(spans.tolist(), layers.tolist(), found, strict=True):
+        tokens = next(tokens for tokens in sentences_of(lengths) if start in tokens)
+        paths, scores = all_paths(chain, layer, tokens)
+        place = slice(start - tokens[0], end - tokens[0])
+        wanted = tuple(tags[layer, start:end].tolist())
+        same = torch.tensor([path[place] == wanted for path in paths])
+        torch.testing.assert_close(p, scores.softmax(0)[same].sum())
 
 
 def test_without_transitions_it_is_a_softmax():
