@@ -360,3 +360,7 @@ class Warnings(metaclass=_WithCode):
         "The component '{name}' passed over spans without a label in '{key}': doc.ents holds only "
         "labelled spans. Resolve the group of a component that labels its spans."
     )
+    HW092 = (
+        "No installed font has the characters {characters}: the picture shows boxes for them. "
+        "Install one that has them, such as Noto Sans CJK SC, or write .html."
+    )

@@ -1,13 +1,14 @@
 """Heat maps of Classification Attention: how much each class weighs each position of a text."""
 
+import warnings
 from html import escape
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy
 from spacy.language import Language
 
-from ..errors import Errors
+from ..errors import Errors, Warnings
 from ..files import replacing
 from ..labels.codecs import encode_tags
 from ..types import LabelledSpan, PathLike
@@ -87,6 +88,8 @@ def read_heat_map(nlp: Language, text: str, component: Optional[str] = None) -> 
 def save_heat_map(heat_map: HeatMap, path: PathLike) -> None:
     """Write a heat map as a page (.html) or as a picture (.png): a row a class, a column a token.
 
+    Warns (HW092) of characters that no font here can draw in a picture.
+
     RAISES (ValueError): HE004 for another suffix, HE081 where the file cannot be written, HE097
         for a picture without matplotlib.
     """
@@ -133,17 +136,27 @@ def _write_png(heat_map: HeatMap, path: Path) -> None:
         raise ValueError(Errors.HE097.format(reason=error)) from error
     installed = {font.name for font in font_manager.fontManager.ttflist}
     fonts = [name for name in FONTS if name in installed]
+    drawn: Set[int] = set()
+    for font in fonts:
+        drawn.update(font_manager.get_font(font_manager.findfont(font)).get_charmap())
+    written = "".join([*heat_map.labels, *heat_map.tokens])
+    missing = sorted({c for c in written if ord(c) not in drawn and not c.isspace()})
+    if missing:
+        warnings.warn(Warnings.HW092.format(characters="".join(missing)), stacklevel=4)
     n_labels, n_tokens = heat_map.weights.shape
     figure = Figure(figsize=(1.5 + 0.35 * n_tokens, 1.2 + 0.35 * n_labels), layout="constrained")
     axes = figure.add_subplot()
     dark: Tuple[float, ...] = tuple(part / 255 for part in DARK)
-    axes.imshow(
-        heat_map.weights,
-        cmap=LinearSegmentedColormap.from_list("attention", [(1.0, 1.0, 1.0), dark]),
-        vmin=0,
-        aspect="auto",
-    )
+    if heat_map.weights.size:
+        axes.imshow(
+            heat_map.weights,
+            cmap=LinearSegmentedColormap.from_list("attention", [(1.0, 1.0, 1.0), dark]),
+            vmin=0,
+            aspect="auto",
+        )
     axes.set_yticks(range(n_labels), heat_map.labels, family=fonts)
     columns = [f"{token}\n{tag}" for token, tag in zip(heat_map.tokens, heat_map.tags, strict=True)]
     axes.set_xticks(range(n_tokens), columns, family=fonts, fontsize=7)
-    figure.savefig(path, format="png", dpi=150)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # one by one, what is told above
+        figure.savefig(path, format="png", dpi=150)

@@ -166,6 +166,32 @@ def test_both_residuals():
     close(block(tokens, classes, pieces), norm(norm(tokens)).detach().numpy())
 
 
+def test_dropout_on_the_weights_and_both_sublayers():
+    block, (tokens, classes, pieces) = make_block(merge="sum"), make_inputs()
+    block.dropout = Counted(0.5)
+    dropped = block(tokens, classes, pieces)
+    assert [tuple(shape) for shape in block.dropout.shapes] == [
+        (N, 3, HEADS),
+        (N, WIDTH),
+        (N, WIDTH),
+    ]
+    block.eval()
+    first, second = (block(tokens, classes, pieces) for _ in range(2))
+    assert torch.equal(first, second) and not torch.allclose(first, dropped)
+
+
+class Counted(nn.Dropout):
+    """Dropout that remembers what it was given."""
+
+    def __init__(self, p):
+        super().__init__(p)
+        self.shapes = []
+
+    def forward(self, values):
+        self.shapes.append(values.shape)
+        return super().forward(values)
+
+
 @pytest.mark.parametrize("n_classes", [1, 4, 8])
 def test_as_many_parameters_as_one_transformer_layer(n_classes):
     block = ClassAttentionBlock(768, n_classes, 12, "sum", "position", False, 0.1)

@@ -6,6 +6,8 @@ import spacy
 import torch
 from util import group_of, make_doc, make_example, train
 
+from spacy_hetner.class_attention.component import _encoders
+
 NAME = "hetner_class_attention_tagger"
 PEOPLE = ["艾达", "格蕾丝", "图灵", "冯诺依曼", "高德纳"]
 PLACES = ["巴黎", "利马", "开罗", "罗马", "京都", "北京"]
@@ -47,15 +49,73 @@ def examples_of(nlp, sentences=SENTENCES):
     return [make_example(nlp, *given) for given in sentences]
 
 
-def mention_means(nlp, sentences, component="tok2vec"):
-    """Class means of the mentions, from the vectors that the pipeline leaves on docs."""
-    found = {"LOC": [], "PER": []}
+def mentions_of(nlp, sentences):
+    """Vectors and texts of the mentions of each label, from what the pipeline leaves on docs."""
+    vectors, texts = {"LOC": [], "PER": []}, {"LOC": [], "PER": []}
     with nlp.select_pipes(disable=[NAME]):
         for words, spans in sentences:
-            vectors = nlp(make_doc(nlp, words)).tensor
+            tokens = nlp(make_doc(nlp, words)).tensor.astype("float64")
             for start, end, label in spans:
-                found[label].append(vectors[start:end].mean(axis=0))
-    return numpy.array([numpy.mean(found[label], axis=0) for label in ("LOC", "PER")])
+                vectors[label].append(tokens[start:end].mean(axis=0))
+                texts[label].append("".join(words[start:end]))
+    return {label: numpy.array(rows) for label, rows in vectors.items()}, texts
+
+
+def mention_means(nlp, sentences):
+    return numpy.array([rows.mean(axis=0) for rows in mentions_of(nlp, sentences)[0].values()])
+
+
+@pytest.mark.parametrize("scope", ["class", "shared"])
+@pytest.mark.parametrize("unique", [False, True])
+def test_class_embeddings_are_those_of_a_decomposition(tiny_encoder, scope, unique):
+    """Of all mentions at once, of which half of the first direction is taken off."""
+    nlp, tagger = over_encoder(tiny_encoder, {}, alpha=0.5, scope=scope, unique=unique)
+    sentences = SENTENCES[:17]
+    nlp.initialize(lambda: examples_of(nlp, sentences))
+    mentions, texts = mentions_of(nlp, sentences)
+    if unique:
+        mentions = {
+            label: rows[numpy.unique(texts[label], return_index=True)[1]]
+            for label, rows in mentions.items()
+        }
+    for row, rows in zip(tagger.class_embeddings(), mentions.values(), strict=True):
+        matrix = rows if scope == "class" else numpy.concatenate(list(mentions.values()))
+        u = numpy.linalg.svd(matrix.T)[0][:, 0]
+        expected = (rows - 0.5 * numpy.outer(rows @ u, u)).mean(axis=0)
+        numpy.testing.assert_allclose(row, expected, atol=1e-4)
+
+
+def test_encoder_of_another_pipeline_that_stays_frozen(tiny_encoder):
+    """spaCy disables it while the tagger is initialized."""
+    source, _ = over_encoder(tiny_encoder, {"standardized": True})
+    source.initialize(lambda: examples_of(source))
+    nlp = spacy.blank("zh")
+    for name in ("transformer", "tok2vec"):
+        nlp.add_pipe(name, source=source)
+    model = {"heads": 4, "tok2vec": {"width": 32}}
+    tagger = nlp.add_pipe(NAME, config={"model": model, "alpha": 0.0})
+    with nlp.select_pipes(disable=["transformer", "tok2vec"]):
+        nlp.initialize(lambda: examples_of(nlp))
+    expected = mention_means(nlp, SENTENCES)
+    assert expected.any()
+    numpy.testing.assert_allclose(tagger.class_embeddings(), expected, atol=1e-4)
+
+
+def test_only_what_is_listened_to_is_run(tiny_encoder):
+    """Not a second tok2vec, nor what is no encoder at all."""
+    nlp, tagger = over_encoder(tiny_encoder, {})
+    tagger.model.get_ref("tok2vec").upstream_name = "tok2vec"
+    nlp.add_pipe("tok2vec", name="other", first=True)
+    nlp.add_pipe("sentencizer", first=True)
+    assert [encoder.name for encoder in _encoders(nlp, tagger)] == ["transformer", "tok2vec"]
+
+
+def test_an_encoder_that_is_not_reached(tiny_encoder):
+    nlp, tagger = over_encoder(tiny_encoder, {})
+    examples = examples_of(nlp)
+    nlp.initialize(lambda: examples)
+    with pytest.raises(ValueError, match=rf"HE013.*'{NAME}'.*nlp=nlp"):
+        tagger.initialize(lambda: examples)
 
 
 def test_class_embeddings_are_means_of_the_training_mentions(tiny_encoder):
@@ -137,8 +197,10 @@ def test_attention_is_a_row_a_class_and_a_column_a_token(tiny_encoder):
     assert tagger.attention(nlp(make_doc(nlp, []))).shape == (2, 0)
 
 
-def test_attention_needs_a_doc_that_was_read(tiny_encoder):
+def test_attention_needs_labels_and_a_doc_that_was_read(tiny_encoder):
     nlp, tagger = over_encoder(tiny_encoder, {})
+    with pytest.raises(ValueError, match="HE014"):
+        tagger.attention(make_doc(nlp, ["图", "灵"]))
     nlp.initialize(lambda: examples_of(nlp))
     with pytest.raises(ValueError, match="HE012"):
         tagger.attention(make_doc(nlp, ["图", "灵"]))
@@ -149,7 +211,10 @@ def test_a_class_without_a_mention_is_named(tiny_encoder):
     nlp.config["initialize"]["components"][NAME] = {"labels": ["LOC", "PER", "LAW"]}
     with pytest.warns(UserWarning, match=r"HW005\].*label\(s\) LAW"):
         nlp.initialize(lambda: examples_of(nlp))
-    assert not tagger.class_embeddings()[2].any() and tagger.class_embeddings()[0].any()
+    found = tagger.class_embeddings()
+    assert not found[2].any() and found[0].any()
+    found[:] = 1.0
+    assert not tagger.class_embeddings()[2].any(), "a copy was given"
 
 
 @pytest.mark.parametrize(
@@ -158,6 +223,7 @@ def test_a_class_without_a_mention_is_named(tiny_encoder):
         ({"alpha": 1.5}, "HE002"),
         ({"scope": "all"}, "HE004"),
         ({"model": {"heads": 5}}, "HE011"),
+        ({"model": {"rescale": True, "axis": "class"}}, "HE016"),
     ],
 )
 def test_bad_settings(tiny_encoder, settings, message):

@@ -1,6 +1,7 @@
 """``spacy hetner attention`` on a small tagger."""
 
 import re
+import sys
 
 import numpy
 import pytest
@@ -9,7 +10,8 @@ from typer.testing import CliRunner
 from util import SMALL_TOK2VEC, WIDTH, make_example, train
 
 from spacy_hetner.cli import app
-from spacy_hetner.evaluation.heatmap import read_heat_map
+from spacy_hetner.evaluation import heatmap
+from spacy_hetner.evaluation.heatmap import HeatMap, read_heat_map, save_heat_map
 
 NAME = "hetner_class_attention_tagger"
 TEXT = "Ada met Alan Turing & sons ."
@@ -62,6 +64,40 @@ def test_picture(model, tmp_path):
     out = tmp_path / "map.png"
     assert run(model, "Ada met Alan", "--out", out).exit_code == 0
     assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_characters_that_no_font_has_are_told_once(model, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(heatmap, "FONTS", ("DejaVu Sans",))
+    heat_map = HeatMap(numpy.ones((1, 3), "float32"), ["人"], ["图", "图", "\t"], ["O"] * 3)
+    with pytest.warns(UserWarning, match=r"HW092.* 人图: ") as told:
+        save_heat_map(heat_map, tmp_path / "map.png")
+    assert len(told) == 1
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["map.html", "map.png"])
+def test_no_text(model, tmp_path, name):
+    pytest.importorskip("matplotlib")
+    result = run(model, "", "--out", tmp_path / name)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / name).stat().st_size > 0
+
+
+def test_no_matplotlib(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    heat_map = HeatMap(numpy.ones((1, 1), "float32"), ["PER"], ["Ada"], ["O"])
+    with pytest.raises(ValueError, match=r"HE097.*plots"):
+        save_heat_map(heat_map, tmp_path / "map.png")
+    assert not list(tmp_path.iterdir())
+    save_heat_map(heat_map, tmp_path / "map.html")
+
+
+def test_a_place_that_cannot_be_written(model, tmp_path):
+    (tmp_path / "file").write_text("")
+    heat_map = HeatMap(numpy.ones((1, 1), "float32"), ["PER"], ["Ada"], ["O"])
+    with pytest.raises(ValueError, match=r"HE081"):
+        save_heat_map(heat_map, tmp_path / "file" / "map.html")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_gradient_is_that_of_the_scaling(batches):
 
 def test_a_batch_that_has_no_spread_is_not_taken(batches):
     model = standardize()
-    for useless in (batches[0][0][:1], numpy.ones((5, WIDTH), dtype="float32")):
+    for useless in (batches[0][1], batches[0][0][:1], numpy.ones((5, WIDTH), dtype="float32")):
         (output,), backprop = model.begin_update([useless])
         numpy.testing.assert_array_equal(output, useless)
         numpy.testing.assert_array_equal(backprop([useless])[0], useless)

@@ -73,6 +73,23 @@ def test_initialization_goes_through_all_examples(nlp):
     sample = initialization_gold(lambda: examples, "entities", n_docs=2)
     assert sample.docs == [eg.predicted for eg in examples[:2]]
     assert sample.labels == ["A", "B", "C"]
+    assert (sample.total, sample.beyond) == (4, 0)
+
+
+def test_initialization_counts_what_is_beyond_a_component(nlp):
+    """By the component's own count, of what could be aligned."""
+    words, spaces = ["New", "York-based", "firms"], [True, True, False]
+    example = glued_example(nlp, words, spaces, [(0, 2, "GPE"), (0, 1, "X"), (4, 5, "ORG")])
+    seen = []
+
+    def beyond(doc, gold):
+        seen.append((doc, gold.labels))
+        return gold.labels.count("X")
+
+    with pytest.warns(UserWarning, match="HW001"):
+        sample = initialization_gold(lambda: [example, example], "entities", beyond=beyond)
+    assert (sample.total, sample.beyond) == (4, 2)
+    assert seen == [(example.predicted, ["X", "ORG"])] * 2
 
 
 def test_lost_spans_are_told_once(nlp):

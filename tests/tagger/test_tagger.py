@@ -1,6 +1,7 @@
 """The components hetner_tagger and, where both do the same, hetner_class_attention_tagger."""
 
 import math
+from contextlib import nullcontext
 
 import numpy
 import pytest
@@ -25,6 +26,7 @@ from util import (
 )
 
 from spacy_hetner.labels.codecs import encode_tags
+from spacy_hetner.sequences.chain import Packing
 from spacy_hetner.tagger.model import build_token_tagger_model
 from spacy_hetner.tagger.module import ExtraLayer
 from spacy_hetner.types import LabelledSpan
@@ -45,6 +47,12 @@ def tagger_pipeline(name=NAMES[0], *, model=None, **settings):
     nlp.add_pipe("tok2vec", config={"model": SMALL_TOK2VEC})
     config = {"dropout": 0.0, "heads": 4, "tok2vec": {"width": WIDTH}, **(model or {})}
     return nlp, nlp.add_pipe(name, config={"model": config, **settings})
+
+
+def of_one_sentence(doc):
+    """What the model reads."""
+    whole = numpy.array([[0, len(doc)]])
+    return [doc], whole, whole
 
 
 def flat_examples(nlp):
@@ -130,6 +138,20 @@ def test_scores_are_marginals_and_not_products():
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_one_candidate_of_two_labels(name):
+    """A span under two labels is one candidate, with the larger score."""
+    nlp, _ = tagger_pipeline(name, candidates_key="candidates", model={"layers": 2})
+    words, twice = ["Peru", "and", "Chile"], [(0, 1, "GPE"), (0, 1, "ORG"), (2, 3, "GPE")]
+    train(nlp, [make_example(nlp, words, twice)], epochs=40)
+    doc = nlp(make_doc(nlp, words))
+    assert group_of(doc) == twice
+    assert group_of(doc, "candidates") == [(0, 1, ""), (2, 3, "")]
+    scores = scores_of(doc).tolist()
+    assert scores[0] != scores[1]
+    assert scores_of(doc, "candidates").tolist() == [max(scores[:2]), scores[2]]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_candidates_for_a_span_classifier(name):
     """The tagger proposes, the classifier labels; both learn in one update."""
     nlp, _tagger = tagger_pipeline(name, candidates_key="candidates")
@@ -189,7 +211,13 @@ def test_add_label_keeps_what_is_known(name):
     nlp, tagger = tagger_pipeline(name)
     train(nlp, flat_examples(nlp), epochs=80)
     before = tagger.module.head.emissions[0].weight.data.clone()
-    assert tagger.add_label("MISC") == 1 and tagger.add_label("MISC") == 0
+    doc = flat_examples(nlp)[0].predicted
+    scores = tagger.model.predict(of_one_sentence(nlp.get_pipe("tok2vec")(doc)))[0]
+    with pytest.warns(UserWarning, match="HW005.* MISC:") if name == NAMES[1] else nullcontext():
+        assert tagger.add_label("MISC") == 1
+    assert tagger.add_label("MISC") == 0
+    more_scores = tagger.model.predict(of_one_sentence(doc))[0]
+    numpy.testing.assert_allclose(more_scores[:, :, : len(before)], scores, atol=1e-5)
     assert tagger.labels[-1] == "MISC"
     assert torch.equal(tagger.module.head.emissions[0].weight.data[: len(before)], before)
     assert len(tagger.tag_set) == len(before) + 4
@@ -210,13 +238,85 @@ def test_odd_texts(name):
     assert list(nlp.pipe([])) == []
 
 
-def test_long_entity_across_a_cut():
+@pytest.mark.parametrize("name, model", [(NAMES[0], {"extra_layer": True}), (NAMES[1], {})])
+def test_long_entity_across_a_cut(name, model):
     """Cut for the layers above the encoder, not for the tags."""
-    nlp, _ = tagger_pipeline(NAMES[1], max_length=4)
+    nlp, tagger = tagger_pipeline(name, max_length=4, model=model)
     words = ["the", "Royal", "Society", "of", "Letters", "and", "Arts", "met", "."]
     examples = [make_example(nlp, words, [(0, 7, "ORG")]), *flat_examples(nlp)]
-    train(nlp, examples, epochs=100)
-    assert group_of(nlp(make_doc(nlp, words))) == [(0, 7, "ORG")]
+    assert len(tagger.read_sentences([examples[0].predicted]).pieces) == 3
+    train(nlp, examples, epochs=120, learn_rate=0.003)
+    assert nlp.evaluate(examples)["spans_entities_f"] == 1.0
+
+
+def test_pieces_end_after_the_marks_of_the_setting():
+    """Of each sentence that is too long on its own, over the tokens of the batch."""
+    nlp, tagger = tagger_pipeline(max_length=4, cut_after="/")
+    one = make_doc(nlp, list("ab/cdefg,hi/"), sentence_starts=[0, 9])
+    other = make_doc(nlp, list("pq/rstu"))
+    found = tagger.read_sentences([one, make_doc(nlp, []), other])
+    assert [bounds.tolist() for bounds in found.bounds] == [[[0, 9], [9, 12]], [], [[0, 7]]]
+    assert found.pieces.tolist() == [[0, 3], [3, 7], [7, 9], [9, 12], [12, 15], [15, 19]]
+    assert sorted(found.packing.sizes, reverse=True) == found.packing.sizes
+    assert (found.packing.n_sentences, sum(found.packing.sizes)) == (3, 19)
+
+
+@pytest.mark.parametrize("legal_only", [True, False])
+@pytest.mark.parametrize("crf", [True, False])
+def test_only_legal_tags(crf, legal_only):
+    """In decoding, and for a CRF in the loss: a softmax is trained on each token alone."""
+    nlp, tagger = initialized(model={"crf": crf}, legal_only=legal_only)
+    numbers = {tag: i for i, tag in enumerate(tagger.tag_set.tags)}
+    (layer,) = tagger.module.head.emissions
+    layer.weight.data.zero_()
+    layer.bias.data.zero_()
+    layer.bias.data[numbers["M-GPE"]] = 2.0  # the best of each token, which never stands alone
+    layer.bias.data[numbers["S-GPE"]] = 1.0
+    doc = make_doc(nlp, ["Peru", "Chile", "Peru"])
+    found = group_of(nlp(doc))
+    assert found == ([(i, i + 1, "GPE") for i in range(3)] if legal_only else [(0, 3, "GPE")])
+    scores = tagger.model.predict(of_one_sentence(doc))
+    tags = numpy.full((1, 3), numbers["S-GPE"])
+    loss, _ = tagger.get_loss(tags, Packing([3]), scores)
+    free = math.log(len(numbers) - 2 + math.exp(2) + math.exp(1)) - 1
+    assert loss < free - 0.1 if crf and legal_only else loss == pytest.approx(free, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gold_across_sentences_is_told_and_not_learned(name):
+    nlp, _ = tagger_pipeline(name)
+    words, spans = FLAT[0]
+    crossing = make_doc(nlp, words, [*spans, (1, 5, "PER")])
+    examples = [
+        Example(make_doc(nlp, words, sentence_starts=[0, 3]), crossing.copy()) for _ in range(2)
+    ]
+    optimizer = nlp.initialize(lambda: examples)  # in no sentence: not a matter of layers
+    with pytest.warns(UserWarning, match=rf"\[HW002\] 1 gold spans .*'{name}'") as told:
+        for _ in range(2):
+            nlp.update(examples, sgd=optimizer)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sentences_of_prediction_time_that_training_lacks_are_told(name):
+    nlp, _ = tagger_pipeline(name)
+    nlp.add_pipe("sentencizer", first=True)
+    examples = flat_examples(nlp)
+    with nlp.select_pipes(disable="sentencizer"):  # as a frozen component is
+        optimizer = nlp.initialize(lambda: examples)
+    with pytest.warns(UserWarning, match=rf"\[HW003\].*sentencizer.*'{name}'") as told:
+        for _ in range(2):
+            nlp.update(examples, sgd=optimizer)
+    assert len(told) == 1
+    nlp.initialize(lambda: examples)
+    nlp.update(examples, sgd=optimizer, annotates=["sentencizer"])
+
+
+def test_dropout_of_the_extra_layer_is_where_bert_has_it():
+    """Not after the activation."""
+    layer = ExtraLayer(16, 4, 0.5).layer
+    assert (layer.dropout.p, layer.dropout1.p, layer.dropout2.p) == (0.0, 0.5, 0.5)
+    assert layer.self_attn.dropout == 0.5
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -239,6 +339,7 @@ def test_no_label(name):
     [
         ({"scheme": "IOB1"}, "HE004"),
         ({"max_length": 0}, "HE078"),
+        ({"candidates_key": "entities"}, "HE015.*'entities'"),
         ({"model": {"layers": 0}}, "HE078"),
         ({"model": {"dropout": 1.5}}, "HE002"),
         ({"model": {"transition_rate": -1.0}}, "HE002"),
