@@ -10,10 +10,10 @@ dimension of every array: they cost one pass. Sentences of a batch are not padde
 time, as recurrent networks take them: the first tokens of all sentences, then the second ones, the
 longest sentence first.
 
-For training the partition function is computed by the forward algorithm on probabilities that are
-scaled to sum to one at each token (Rabiner, 1989, section V.A) in float64, and its gradient is the
-marginal probabilities of the backward algorithm: two short loops, no graph. Where scores lie so far
-apart that probabilities could vanish, and at prediction, the same is done on logarithms.
+The partition function is computed by the forward algorithm on probabilities that are scaled to
+sum to one at each token (Rabiner, 1989, section V.A) in float64, and its gradient is the marginal
+probabilities of the backward algorithm: two short loops, no graph. Where scores lie so far apart
+that probabilities could vanish, the same is done on logarithms.
 """
 
 from functools import cached_property
@@ -132,7 +132,8 @@ def log_partition(chain: Chain, packing: Packing) -> Tensor:
     if _spread(chain) < LARGEST_SPREAD:
         return _LogPartition.apply(*chain, packing)
     finite = _finite(chain)
-    return _log_sums(finite, _log_forward(finite, packing), packing).to(chain.emissions.dtype)
+    ending = _log_forward(finite, packing)[:, packing.last] + finite.end[:, None]
+    return ending.logsumexp(2).to(chain.emissions.dtype)
 
 
 def best_tags(chain: Chain, packing: Packing) -> Tensor:
@@ -166,11 +167,17 @@ class Marginals:
     def __init__(self, chain: Chain, packing: Packing) -> None:
         self.packing = packing
         self._chain = _finite(chain)
-        self._alphas = _log_forward(self._chain, packing)
-        self._betas = _log_backward(self._chain, packing)
-        self._log_sums = _log_sums(self._chain, self._alphas, packing)
-        joint = self._alphas + self._betas - self._log_sums[:, packing.sentence, None]
-        self.probabilities = joint.exp()
+        if _spread(chain) < LARGEST_SPREAD:
+            forward = _Forward(chain, packing)
+            self._alphas, self._betas = forward.alphas.log(), _backward(forward, packing).log()
+            self._scale = forward.scale.log() + forward.peaks
+        else:
+            self._alphas = _log_forward(self._chain, packing)
+            self._betas = _log_backward(self._chain, packing)
+            self._scale = torch.zeros_like(self._alphas[:, :, 0])
+        joint = self._alphas + self._betas
+        self._mass = joint.logsumexp(2)  # the same for all tokens of a sentence
+        self.probabilities = (joint - self._mass[:, :, None]).exp()
         """Of each tag at each token, float64 (layers, n_tokens, n_tags), rows as packed."""
 
     def span_probabilities(
@@ -187,7 +194,7 @@ class Marginals:
         """
         packing, transitions = self.packing, self._chain.transitions
         rows, sentence = packing.rows, packing.sentence[packing.rows]
-        emissions = self._chain.emissions[:, rows]
+        emissions = self._chain.emissions[:, rows] - self._scale[:, rows, None]
         alphas, betas = self._alphas[:, rows], self._betas[:, rows]
         layer = torch.arange(len(tags))[:, None]
         moves = emissions.gather(2, tags[:, :, None])[:, :, 0]
@@ -200,7 +207,7 @@ class Marginals:
             alphas[layers, first, tags[layers, first]]
             + ways[layers, final]
             - ways[layers, first]
-            - self._log_sums[layers, sentence[final]]
+            - self._mass[:, rows][layers, final]
         )
         last_tag = tags[layers, final]
         exact = (path + betas[layers, final, last_tag]).exp()
@@ -262,11 +269,6 @@ def _log_backward(chain: Chain, packing: Packing) -> Tensor:
             ways = chain.transitions[:, None] + ahead  # (layers, sentences, from, to)
             betas[:, start : start + going_on] = ways.logsumexp(3)
     return betas
-
-
-def _log_sums(chain: Chain, alphas: Tensor, packing: Packing) -> Tensor:
-    """Of all ways through each sentence: (layers, n_sentences)."""
-    return (alphas[:, packing.last] + chain.end[:, None]).logsumexp(2)
 
 
 class _Forward:

@@ -149,10 +149,11 @@ def test_golden(golden):
 
 @pytest.mark.parametrize("scheme", ["BIO", "BMES"])
 @pytest.mark.parametrize("lengths", [[1], [4, 2], [5]])
-def test_span_probability_is_the_sum_over_sequences_that_say_the_span(scheme, lengths):
+@pytest.mark.parametrize("scale", [1.0, 60.0])
+def test_span_probability_is_the_sum_over_sequences_that_say_the_span(scheme, lengths, scale):
     """That say just this span: one that goes on is another."""
     tag_set = TagSet(["X", "Y"], scheme)
-    chain = masked(random_chain(sum(lengths), n_tags=len(tag_set), seed=2), tag_set)
+    chain = masked(random_chain(sum(lengths), n_tags=len(tag_set), seed=2, scale=scale), tag_set)
     packing = Packing(lengths)
     tags = best_tags(packed(chain, packing), packing)[:, packing.rows]
     marginals = Marginals(packed(chain, packing), packing)
