@@ -57,6 +57,9 @@ def span_systems(encoder: Path) -> Dict[str, Language]:
     """Ours first; all of them find spans."""
     return {
         "spacy_hetner": with_span_heads(with_our_encoder(spacy.blank("en"), encoder)),
+        "spacy_hetner, filter_width=128": with_span_heads(
+            with_our_encoder(spacy.blank("en"), encoder), filter_width=128
+        ),
         "transformer+ner, defaults": with_ner(spacy_transformer("en", encoder, 4096)),
         "transformer+ner, max_batch_items=128": with_ner(spacy_transformer("en", encoder, 128)),
         "transformer+spancat(1-8), defaults": with_spancat(spacy_transformer("en", encoder, 4096)),
@@ -94,8 +97,9 @@ def with_our_encoder(nlp: Language, encoder: Path, **settings: Any) -> Language:
     return nlp
 
 
-def with_span_heads(nlp: Language) -> Language:
-    nlp.add_pipe("hetner_span_proposer", config={"lengths": list(range(1, 9))})
+def with_span_heads(nlp: Language, **proposer_model: Any) -> Language:
+    config = {"lengths": list(range(1, 9)), "model": proposer_model}
+    nlp.add_pipe("hetner_span_proposer", config=config)
     nlp.add_pipe("hetner_span_classifier")
     return nlp
 

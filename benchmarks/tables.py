@@ -113,6 +113,7 @@ PREDICT_GOALS = {
 }
 BARE_GOALS = {
     "spacy_hetner": 1.25,
+    "spacy_hetner, filter_width=128": 1.25,
     "hetner_tagger": 1.10,
     "hetner_class_attention_tagger": 1.25,
 }

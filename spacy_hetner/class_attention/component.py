@@ -32,7 +32,7 @@ trained_classes = false
 dropout = 0.1
 crf = true
 layers = 1
-transition_rate = 1.0
+transition_rate = 50.0
 width = null
 
 [model.tok2vec]

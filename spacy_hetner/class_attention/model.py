@@ -25,7 +25,7 @@ def build_class_attention_model(
     dropout: float = 0.1,
     crf: bool = True,
     layers: int = 1,
-    transition_rate: float = 1.0,
+    transition_rate: float = 50.0,
     width: Optional[int] = None,
 ) -> Model:
     """Classification Attention over token vectors, then a linear layer and a CRF.

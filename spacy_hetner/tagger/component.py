@@ -17,7 +17,7 @@ layers = 1
 extra_layer = false
 heads = 12
 dropout = 0.1
-transition_rate = 1.0
+transition_rate = 50.0
 width = null
 
 [model.tok2vec]

@@ -21,7 +21,7 @@ def build_token_tagger_model(
     extra_layer: bool = False,
     heads: int = 12,
     dropout: float = 0.1,
-    transition_rate: float = 1.0,
+    transition_rate: float = 50.0,
     width: Optional[int] = None,
 ) -> Model:
     """Token tagger: a linear layer over token vectors, and a CRF or a softmax.
