@@ -12,7 +12,6 @@ is not computed again.
 
 import hashlib
 import json
-import os
 import platform
 import resource
 import sys
@@ -36,6 +35,7 @@ from thinc.api import Config
 from spacy_hetner.corpora.convert import draw
 from spacy_hetner.corpora.stores import read_parquet, write_parquet
 from spacy_hetner.evaluation.scorers import make_candidates_scorer, make_entity_spans_scorer
+from spacy_hetner.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "scripts"))
@@ -285,10 +285,7 @@ def main(
         "hardware": hardware(gpu_id),
         "versions": {"spacy": spacy.__version__, "torch": torch.__version__},
     }
-    results.mkdir(parents=True, exist_ok=True)
-    partial = row_path.with_suffix(".part")
-    partial.write_text(json.dumps(row, indent=1, ensure_ascii=False) + "\n", encoding="utf8")
-    os.replace(partial, row_path)
+    write_json(row_path, row)
     best = row["fitted_scores"] or scores
     typer.echo(
         f"{row_path.name}: F {scores['spans_entities_f']:.4f} at {configured}, "

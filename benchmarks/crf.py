@@ -7,7 +7,6 @@ One thread, both in turns, medians of CPU time; 128 sentences of 17 tags, as the
 """
 
 import json
-import os
 import platform
 import statistics
 import time
@@ -19,6 +18,7 @@ import torch
 import typer
 from torchcrf import CRF
 
+from spacy_hetner.files import write_json
 from spacy_hetner.sequences.chain import Chain, Packing, best_tags, negative_log_likelihood
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,10 +94,7 @@ def main(
             "ratio": round(statistics.median(a / b for a, b in times), 3),
         }
     print(json.dumps(row, indent=1))
-    results.mkdir(parents=True, exist_ok=True)
-    partial = results / "crf.part"
-    partial.write_text(json.dumps(row, indent=1) + "\n", encoding="utf8")
-    os.replace(partial, results / "crf.json")
+    write_json(results / "crf.json", row)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ are measured, elsewhere the span components.
 """
 
 import json
-import os
 import platform
 import statistics
 import time
@@ -35,6 +34,7 @@ from transformers import AutoModel, AutoTokenizer
 from spacy_hetner.corpora.records import record_to_doc
 from spacy_hetner.corpora.stores import read_parquet
 from spacy_hetner.encoders.batching import length_buckets
+from spacy_hetner.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 32
@@ -278,10 +278,7 @@ def main(
         "versions": {"spacy": spacy.__version__, "torch": torch.__version__},
     }
     print(json.dumps(row, indent=1))
-    results.mkdir(parents=True, exist_ok=True)
-    partial = results / f"{data}-{encoder.name}.part"
-    partial.write_text(json.dumps(row, indent=1) + "\n", encoding="utf8")
-    os.replace(partial, results / f"{data}-{encoder.name}.json")
+    write_json(results / f"{data}-{encoder.name}.json", row)
 
 
 if __name__ == "__main__":
