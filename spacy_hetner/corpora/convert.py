@@ -10,11 +10,11 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 from wasabi import table
 
 from ..errors import Errors
+from ..sources import find_files
 from ..types import PathLike
 from .readers import get_format, read_records
 from .readers.texts import language_code
 from .records import Ledger, Record, count_nested
-from .sources import find_files
 from .stores import store_of
 
 UNSPACED = ("zh", "ja", "th", "lo", "km", "my", "bo")

@@ -19,9 +19,9 @@ from spacy.vocab import Vocab
 
 from ..errors import Errors
 from ..files import replacing
+from ..sources import find_files
 from ..types import LabelledSpan, PathLike
 from .records import SPANS_KEY, Record, doc_to_record, record_to_doc
-from .sources import find_files
 
 SCHEMA = pa.schema(
     [

@@ -4,10 +4,10 @@ from inspect import Parameter, signature
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ...errors import Errors
+from ...sources import find_files
 from ...types import PathLike
 from ...validation import check_choice
 from ..records import Ledger, Record
-from ..sources import find_files
 from .brat import read_brat
 from .chunk_lines import read_chunk_lines
 from .cluener import read_cluener

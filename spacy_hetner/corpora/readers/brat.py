@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Iterator, List, Literal, Sequence
 
 from ...errors import Errors
+from ...sources import PACKED_SUFFIXES, read_lines, read_text, unpacked_name
 from ...types import PathLike
 from ...validation import check_choice
 from ..records import Ledger, Record
-from ..sources import PACKED_SUFFIXES, read_lines, read_text, unpacked_name
 from .cluener import MISMATCH
 from .jsonl import check_bounds
 from .texts import CharSpan, Tokenizer, make_tokenizer, tokenise

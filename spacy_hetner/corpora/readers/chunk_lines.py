@@ -3,9 +3,9 @@
 from typing import Iterator, List, Sequence
 
 from ...errors import Errors
+from ...sources import read_lines
 from ...types import LabelledSpan, PathLike
 from ..records import Ledger, Record
-from ..sources import read_lines
 
 
 def read_chunk_lines(

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
 from ...errors import Errors
+from ...sources import read_lines
 from ...types import PathLike
-from ..sources import read_lines
 
 
 class Entry(NamedTuple):

@@ -5,9 +5,9 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from ...errors import Errors
 from ...labels.codecs import Decoding, UnknownTagError, decode_tags
+from ...sources import read_lines
 from ...types import LabelledSpan, PathLike
 from ..records import Ledger
-from ..sources import read_lines
 
 SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " "}
 """Names of separators that are awkward to type in a shell."""

@@ -4,9 +4,9 @@ import re
 from typing import Iterator, List, Sequence
 
 from ...errors import Errors
+from ...sources import read_lines
 from ...types import LabelledSpan, PathLike
 from ..records import Ledger, Record, in_document_order
-from ..sources import read_lines
 
 _SPAN = re.compile(r"(\d+),(\d+) (\S+)")
 

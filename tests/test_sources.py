@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from spacy_hetner.corpora.sources import find_files, read_lines, read_text, unpacked_name
+from spacy_hetner.sources import find_files, read_lines, read_text, unpacked_name
 
 TEXT = "中\tO\nb\tO\n"
 LINES = [(1, "中\tO"), (2, "b\tO")]

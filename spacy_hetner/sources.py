@@ -11,8 +11,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
-from ..errors import Errors
-from ..types import PathLike
+from .errors import Errors
+from .types import PathLike
 
 _OPENERS: Dict[str, Callable[..., Any]] = {".xz": lzma.open, ".bz2": bz2.open, ".gz": gzip.open}
 PACKED_SUFFIXES = (*_OPENERS, ".zip")
