@@ -77,7 +77,7 @@ def _reading(
         # "-sig" drops a byte order mark, which no corpus means as text.
         codec = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
         with (
-            _open_binary(Path(path)) as binary,
+            open_binary(Path(path)) as binary,
             TextIOWrapper(binary, encoding=codec, newline="\n") as text,
         ):
             yield text
@@ -105,8 +105,8 @@ def _reading(
 
 
 @contextmanager
-def _open_binary(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading, unpacked if its suffix says that it is packed."""
+def open_binary(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading bytes, unpacked if its suffix says that it is packed."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive, archive.open(_only_member(archive, path)) as file:
             yield file

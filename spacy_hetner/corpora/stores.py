@@ -9,7 +9,18 @@ import zlib
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Union,
+)
 
 import numpy
 import pyarrow as pa
@@ -61,7 +72,7 @@ def write_parquet(records: Iterable[Record], path: PathLike) -> int:
         pq.ParquetWriter(partial, SCHEMA, compression="zstd", write_page_checksum=True) as file,
     ):
         while batch := list(islice(rest, ROW_GROUP)):
-            file.write_batch(_to_batch(batch), row_group_size=ROW_GROUP)
+            file.write_batch(to_batch(batch), row_group_size=ROW_GROUP)
             count += len(batch)
     return count
 
@@ -90,7 +101,7 @@ def read_parquet(
                 table = file.read_row_group(int(group), columns=SCHEMA.names)
             if rng is not None:
                 table = table.take(rng.permutation(len(table)))
-            yield from _from_columns(table.to_pydict())
+            yield from from_table(table)
 
 
 def write_docbin(records: Iterable[Record], path: PathLike, *, spans_key: str = SPANS_KEY) -> int:
@@ -163,7 +174,8 @@ def _readable(path: PathLike) -> Iterator[None]:
         raise ValueError(Errors.HE079.format(path=path, reason=error)) from error
 
 
-def _to_batch(records: List[Record]) -> pa.RecordBatch:
+def to_batch(records: Sequence[Record]) -> pa.RecordBatch:
+    """Records as columns, with the schema ``SCHEMA``."""
     columns: Dict[str, List[Any]] = {
         "tokens": [record.tokens for record in records],
         "spaces": [record.spaces for record in records],
@@ -180,7 +192,9 @@ def _to_batch(records: List[Record]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
 
 
-def _from_columns(columns: Dict[str, List[Any]]) -> Iterator[Record]:
+def from_table(table: Union[pa.Table, pa.RecordBatch]) -> Iterator[Record]:
+    """The inverse of ``to_batch``."""
+    columns = table.to_pydict()
     for row in zip(*(columns[name] for name in SCHEMA.names), strict=True):
         tokens, spaces, starts, ends, labels, identity, doc_id, meta = row
         spans = list(map(LabelledSpan, starts, ends, labels))
