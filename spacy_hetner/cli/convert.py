@@ -53,6 +53,9 @@ def convert_cli(
     strip_token_digit: Annotated[
         bool, Option("--strip-token-digit", help="columns: take the last digit off tokens (Weibo)")
     ] = False,
+    unknown: Annotated[
+        Optional[str], Option("--unknown", help="columns: tag of tokens of which nothing is known")
+    ] = None,
     comments: Annotated[
         Optional[List[str]],
         Option("--comment", help=f"{_TOKENS}leave out lines that begin so; may be repeated"),
@@ -95,6 +98,7 @@ def convert_cli(
         "token_column": token_column,
         "tag_column": tag_column,
         "strip_token_digit": strip_token_digit or None,
+        "unknown": unknown,
         "comments": comments or None,
         "unit": unit,
         "discontinuous": discontinuous,

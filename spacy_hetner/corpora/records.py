@@ -15,6 +15,8 @@ from ..errors import Errors
 from ..types import LabelledSpan
 
 SPANS_KEY = "entities"
+UNKNOWN = "unknown"
+"""The key in ``Record.meta`` of the token spans of which the source does not say what they are."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Record:
     spaces (Optional[List[bool]]): Whether a blank follows, for each token. None where the source
         does not say; the text then has a blank after every token.
     id, doc_id (str): Names of the sentence and of the document it is part of, where there are any.
-    meta (Dict[str, Any]): Whatever else the source says of it; JSON values.
+    meta (Dict[str, Any]): Whatever else the source says of it; JSON values. Under ``UNKNOWN`` the
+        spans ``[start, end]`` that may hold entities or not, as a dictionary leaves them.
     """
 
     tokens: List[str]
@@ -118,11 +121,15 @@ def record_to_doc(record: Record, vocab: Vocab, spans_key: str = SPANS_KEY) -> D
     """Make the gold Doc of a record.
 
     All spans go to ``doc.spans[spans_key]``, the outermost to ``doc.ents``; ids and meta, where
-    there are any, to ``doc.user_data``.
+    there are any, to ``doc.user_data``. Tokens of unknown spans have no ``ent_iob``, which is how
+    spaCy says that an annotation is missing.
     """
     doc = Doc(vocab, words=record.tokens, spaces=record.spaces)
     doc.spans[spans_key] = [Span(doc, start, end, label) for start, end, label in record.spans]
-    doc.set_ents([Span(doc, *span) for span in outermost_spans(record.spans)])
+    doc.set_ents(
+        [Span(doc, *span) for span in outermost_spans(record.spans)],
+        missing=[Span(doc, start, end) for start, end in record.meta.get(UNKNOWN, ())],
+    )
     names = {"id": record.id, "doc_id": record.doc_id, "meta": record.meta}
     doc.user_data.update({key: value for key, value in names.items() if value})
     return doc

@@ -200,3 +200,15 @@ def test_option_of_another_format_is_refused(read):
 def test_unknown_modes_are_refused(read, option):
     with pytest.raises(ValueError, match="HE004"):
         read("columns", "a\tO\n", **option)
+
+
+def test_unknown_tokens_are_kept_apart_from_those_outside(read):
+    text = "a\tUNK\nb\tUNK\nc\tB-X\nd\tO\ne\tUNK\n\nf\tO\n"
+    reading = read("columns", text, unknown="UNK")
+    assert reading.spans == [[(2, 3, "X")], []]
+    assert [record.meta for record in reading.records] == [{"unknown": [[0, 2], [4, 5]]}, {}]
+
+
+def test_a_tag_that_nobody_named_is_no_tag(read):
+    with pytest.raises(ValueError, match=r"HE060.*UNK"):
+        read("columns", "a\tUNK\n")

@@ -88,6 +88,13 @@ def test_record_without_entities_has_an_empty_group_and_annotated_ents():
     assert len(doc.spans["entities"]) == 0 and doc.has_annotation("ENT_IOB")
 
 
+def test_unknown_tokens_have_no_entity_annotation():
+    record = Record(list("abcd"), spans_of((1, 2, "A")), meta={"unknown": [[2, 4]]})
+    doc = record_to_doc(record, Vocab())
+    assert [token.ent_iob_ for token in doc] == ["O", "B", "", ""]
+    assert doc_to_record(doc).meta == record.meta
+
+
 def test_ledger_counts_by_cause_or_refuses_with_the_place():
     ledger = Ledger()
     for _ in range(2):

@@ -3,9 +3,9 @@
 from typing import Iterator, List, Optional, Sequence
 
 from ...errors import Errors
-from ...labels.codecs import Decoding
+from ...labels.codecs import OUTSIDE, Decoding
 from ...types import PathLike
-from ..records import Ledger, Record, in_document_order
+from ..records import UNKNOWN, Ledger, Record, in_document_order
 from .rows import COMMENTS, Block, decode_tag_rows, read_blocks
 
 
@@ -19,6 +19,7 @@ def read_columns(
     token_column: int = 1,
     tag_column: int = -1,
     strip_token_digit: bool = False,
+    unknown: str = "",
     comments: Sequence[str] = COMMENTS,
     encoding: str = "utf-8",
 ) -> Iterator[Record]:
@@ -28,6 +29,8 @@ def read_columns(
     token_column, tag_column (int): Counted from 1; -1 is the last.
     strip_token_digit (bool): Take exactly the last character off each token, which must be a
         digit: in the Weibo corpus every character carries its place in the word (``科0 技1``).
+    unknown (str): A tag of tokens of which nothing is known, such as ``UNK`` in partial
+        annotation. They are no part of a span, and kept apart from O in ``meta["unknown"]``.
     separator, comments, encoding: See ``read_blocks``.
 
     Raises ValueError, with file and line: a column that is not there (HE067), a token without a
@@ -41,8 +44,12 @@ def read_columns(
             if strip_token_digit:
                 tokens = _without_digits(tokens, block)
             tags = column(block, tag_column)
+            meta = {}
+            if unknown and unknown in tags:
+                meta[UNKNOWN] = _runs(tags, unknown)
+                tags = [OUTSIDE if tag == unknown else tag for tag in tags]
             spans = decode_tag_rows(tags, block, scheme, decoding, ledger)
-            yield Record(tokens, in_document_order(spans), id=block.id)
+            yield Record(tokens, in_document_order(spans), id=block.id, meta=meta)
 
 
 def column(block: Block, number: int) -> List[str]:
@@ -54,6 +61,13 @@ def column(block: Block, number: int) -> List[str]:
             Errors.HE067.format(place=block.place(0), column=number, found=width, last=width)
         )
     return [row[index] for row in block.rows]
+
+
+def _runs(tags: List[str], tag: str) -> List[List[int]]:
+    """The spans ``[start, end]`` of tokens that all carry a tag, each as long as can be."""
+    inside = [False, *(found == tag for found in tags), False]
+    borders = [index for index in range(len(tags) + 1) if inside[index] != inside[index + 1]]
+    return [list(run) for run in zip(borders[::2], borders[1::2], strict=True)]
 
 
 def _without_digits(tokens: List[str], block: Block) -> List[str]:
