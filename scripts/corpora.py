@@ -1,4 +1,6 @@
-"""The corpora of this project: where their files are public, and how each is converted.
+"""The corpora and the knowledge of this project: where their files are public.
+
+A corpus says how its files are converted, too; knowledge is dictionaries, free text, dumps.
 
 A file is named by its place in a local mirror (``--vars.data FOLDER``), where it may also lie
 packed as ``NAME.xz``. A URL holds a full commit hash and the digest is that of the file's bytes,
@@ -64,6 +66,27 @@ _GENIA_LAYERS = (
 _WEIBO = f"{_HOST}/OYE93/Chinese-NLP-Corpus/bea87071cb28fbbed1a4186fc8ba02ca50bb449d/NER/Weibo"
 
 _DIGESTS = {
+    "gazetteers/thuocl/THUOCL_diming.txt": (
+        "ca5574399da5750a2c36dc373f36e31a66ed1f8a4b21646df6ca44ec0b888d89"
+    ),
+    "gazetteers/thuocl/THUOCL_lishimingren.txt": (
+        "d0e5094016e6db8c55d363dc022f48f7b1753cf6d07e216f63cf522ce8e53605"
+    ),
+    "unlabelled/zh_cluemotion/test.txt": (
+        "651457927a6130006380d9596bae398f372b749b3820af017231b7ead0dd9324"
+    ),
+    "unlabelled/zh_cluemotion/valid.txt": (
+        "a644591424f4c9798c9f61f3bfde18faa7da0f91ac02ce3f4406c9b6ecde85c2"
+    ),
+    "wikipedia/gensim/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2": (
+        "a53f4648dec40467ebdcbc7a1307eddb51fe6e28e9309f6ebde81ba0d04bea2d"
+    ),
+    "dbpedia/smart_task/dbpedia_types.tsv": (
+        "3061722b334681016aeefda7f0de75c9ba49615365c607e103a0279d6a9a5ab1"
+    ),
+    "dbpedia/joie_db111k/db_InsType_mini.txt": (
+        "a24d4223451bb7f2bd0adf62e10230a0a222f9bacaf6d80f62711d869b34ee04"
+    ),
     "genia/mlc_per_type/protein/protein_train.conll": (
         "d452ccdfdf8cf651faf5b8f7b449b8e5e09593f94a84295937e0f9a085160d7d"
     ),
@@ -188,6 +211,44 @@ CORPORA: Dict[str, Corpus] = {
         mirror=ROOT / "assets",
     ),
 }
+
+
+_THUOCL = f"{_HOST}/thunlp/THUOCL/a30ce79d895d01ab5132a5c74c29703ff7efb4cc/data"
+_POSTS = (
+    f"{_HOST}/CLUEbenchmark/CLUEmotionAnalysis2020/ff1bc945fc3a5854e0013de5a2f222dd1da61516"
+    "/CLUEdataset/emotion"
+)
+_DUMP = f"{_HOST}/piskvorky/gensim/e0627c62749efa78376b7af1f6e93660def8601a/gensim/test/test_data"
+_CLASSES = f"{_HOST}/smart-task/smart-dataset/5274f25bd8dc340d52d7546f00b5dd7a2373f9e0"
+_TYPES = f"{_HOST}/JunhengH/joie-kdd19/8b187ece604f44b455bbd80bbeb1ed32bdb02aef/dbpedia"
+
+KNOWLEDGE: Dict[str, List[Source]] = {
+    # Names of places and of historical people, and posts to find them in.
+    "distant": [
+        _source("gazetteers/thuocl", "THUOCL_diming.txt", _THUOCL),
+        _source("gazetteers/thuocl", "THUOCL_lishimingren.txt", _THUOCL),
+        _source("unlabelled/zh_cluemotion", "valid.txt", _POSTS),
+        _source("unlabelled/zh_cluemotion", "test.txt", _POSTS),
+    ],
+    # A slice of a dump, the classes of the ontology, and what class each of 99,744 titles is of.
+    "wiki": [
+        _source(
+            "wikipedia/gensim",
+            "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2",
+            _DUMP,
+        ),
+        _source("dbpedia/smart_task", "dbpedia_types.tsv", f"{_CLASSES}/evaluation/dbpedia"),
+        _source("dbpedia/joie_db111k", "db_InsType_mini.txt", _TYPES),
+    ],
+}
+
+
+def get_sources(name: str) -> List[Source]:
+    """The files of a corpus or of a set of knowledge. Raises ValueError (HE004)."""
+    known = {**KNOWLEDGE, **{corpus: CORPORA[corpus].sources for corpus in CORPORA}}
+    if name not in known:
+        raise ValueError(Errors.HE004.format(name="data", value=name, choices=", ".join(known)))
+    return known[name]
 
 
 def get_corpus(name: str) -> Corpus:

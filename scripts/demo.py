@@ -16,7 +16,7 @@ from typing import Annotated, Iterator, List
 
 from _util import run
 from corpora import ROOT
-from fetch_data import fetch_corpus
+from fetch_data import fetch_data
 from typer import Option
 from wasabi import msg
 
@@ -36,11 +36,11 @@ SENTENCES = {
 def choose_corpus() -> str:
     """The corpus to train on, of which all files are in reach; tells which and why.
 
-    Raises ValueError as ``fetch_corpus`` does, but for public URLs that are out of reach.
+    Raises ValueError as ``fetch_data`` does, but for public URLs that are out of reach.
     """
     mirror = os.environ.get("HETNER_DATA")
     try:
-        fetch_corpus("genia", ROOT / "data", Path(mirror) if mirror else None)
+        fetch_data("genia", ROOT / "data", Path(mirror) if mirror else None)
     except ValueError as error:
         if mirror or "[HE101]" not in str(error):  # the only one that means: out of reach
             raise

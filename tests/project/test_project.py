@@ -231,13 +231,19 @@ def test_every_file_is_pinned(scripts: Dict[str, Any]) -> None:
         for source in corpus.sources:
             assert corpus.mirror or re.fullmatch(r"[0-9a-f]{64}", source.sha256)
             assert source.url is None or re.search(r"/[0-9a-f]{40}/", source.url)
+    for sources in scripts["corpora"].KNOWLEDGE.values():
+        for source in sources:
+            assert re.fullmatch(r"[0-9a-f]{64}", source.sha256)
+            assert re.search(r"/[0-9a-f]{40}/", source.url)
 
 
-@pytest.mark.parametrize("name", ["genia", "weibo", "resume", "demo"])
+@pytest.mark.parametrize(
+    "name", ["genia", "weibo", "resume", "ecommerce", "demo", "distant", "wiki"]
+)
 def test_mirror_holds_the_pinned_files(
     scripts: Dict[str, Any], data_dir: Path, tmp_path: Path, name: str
 ) -> None:
-    files = scripts["fetch_data"].fetch_corpus(name, tmp_path, data_dir)
+    files = scripts["fetch_data"].fetch_data(name, tmp_path, data_dir)
     assert files and all(file.is_file() for file in files)
 
 
@@ -257,7 +263,7 @@ def small_corpus(scripts: Dict[str, Any], tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_file_is_fetched_once(scripts: Dict[str, Any], small_corpus: bytes, tmp_path: Path) -> None:
-    fetch = scripts["fetch_data"].fetch_corpus
+    fetch = scripts["fetch_data"].fetch_data
     (file,) = fetch("small", tmp_path / "out")
     assert file == tmp_path / "out" / "small" / "a.txt"
     assert file.read_bytes() == small_corpus
@@ -276,7 +282,7 @@ def test_file_comes_from_the_mirror(
     folder.mkdir(parents=True)
     name, data = ("a.txt.xz", lzma.compress(small_corpus)) if packed else ("a.txt", small_corpus)
     (folder / name).write_bytes(data)
-    (file,) = scripts["fetch_data"].fetch_corpus("small", tmp_path / "out", tmp_path / "mirror")
+    (file,) = scripts["fetch_data"].fetch_data("small", tmp_path / "out", tmp_path / "mirror")
     assert file.read_bytes() == small_corpus
 
 
@@ -295,7 +301,7 @@ def test_damaged_mirror_leaves_nothing_behind(
     folder.mkdir(parents=True)
     (folder / name).write_bytes(data)
     with pytest.raises(ValueError, match=code):
-        scripts["fetch_data"].fetch_corpus("small", tmp_path / "out", tmp_path / "mirror")
+        scripts["fetch_data"].fetch_data("small", tmp_path / "out", tmp_path / "mirror")
     assert not (tmp_path / "out").exists()
 
 
@@ -310,15 +316,15 @@ def test_demo_falls_back_to_the_corpus_that_comes_along(
         raise ValueError(f"[HE101] no {name} from {mirror}")
 
     demo = scripts["demo"]
-    monkeypatch.setattr(demo, "fetch_corpus", out_of_reach)
+    monkeypatch.setattr(demo, "fetch_data", out_of_reach)
     monkeypatch.delenv("HETNER_DATA", raising=False)
     assert demo.choose_corpus() == "demo"
     assert "assets/demo, because the public URLs are out of reach" in plain(capsys.readouterr().out)
     # Any other reason than no connection is told, as is a mirror that was named and does not do.
-    monkeypatch.setattr(demo, "fetch_corpus", lambda *args: raise_error("[HE103] changed"))
+    monkeypatch.setattr(demo, "fetch_data", lambda *args: raise_error("[HE103] changed"))
     with pytest.raises(ValueError, match="HE103"):
         demo.choose_corpus()
-    monkeypatch.setattr(demo, "fetch_corpus", out_of_reach)
+    monkeypatch.setattr(demo, "fetch_data", out_of_reach)
     monkeypatch.setenv("HETNER_DATA", "nowhere")
     with pytest.raises(ValueError, match="nowhere"):
         demo.choose_corpus()
