@@ -20,9 +20,9 @@ Command = List[str]
 SETUPS: Dict[str, Command] = {
     "genia": ["--train-sentences", "3000", "--epochs", "3", "--learn-rate", "3e-4"],
     "genia-whole": ["--epochs", "5", "--learn-rate", "3e-4"],
-    "weibo": ["--train-sentences", "800", "--epochs", "3", "--learn-rate", "2e-4"],
+    "weibo": ["--epochs", "5", "--learn-rate", "2e-4"],
     "resume": ["--train-sentences", "1500", "--epochs", "3", "--learn-rate", "2e-4"],
-    "weibo-whole": ["--epochs", "5", "--learn-rate", "2e-4"],
+    "resume-screening": ["--train-sentences", "800", "--epochs", "3", "--learn-rate", "2e-4"],
     "resume-whole": ["--epochs", "5", "--learn-rate", "2e-4"],
     "ecommerce": ["--epochs", "5", "--learn-rate", "2e-4"],
 }
@@ -67,7 +67,7 @@ def screening() -> List[Command]:
         ]
         for alpha, scope, merge in choices
     ]
-    return commands(["weibo", "resume"], systems, seeds=1)
+    return commands(["resume-screening", "weibo"], systems, seeds=1)
 
 
 PLANS: Dict[str, List[Command]] = {
@@ -76,7 +76,7 @@ PLANS: Dict[str, List[Command]] = {
     "flat": commands(["weibo", "resume"], SPAN_SYSTEMS, seeds=3),
     "taggers-screening": screening(),
     "taggers": commands(["weibo", "resume"], TAGGERS, seeds=5),
-    "taggers-whole": commands(["weibo-whole", "resume-whole", "ecommerce"], TAGGERS, seeds=5),
+    "taggers-whole": commands(["resume-whole", "ecommerce"], TAGGERS, seeds=5),
 }
 
 

@@ -62,8 +62,20 @@ DATA_SETS = {
         "English abstracts, nested. Training sentences come from one file a type, which lacks "
         "entities inside another of their own type; the test part is layered and whole.",
     ),
-    "weibo": DataSet("Weibo", "Chinese social media, flat, a token a character.", nested=False),
-    "resume": DataSet("Resume", "Chinese resumes, flat, a token a character.", nested=False),
+    "weibo": DataSet(
+        "Weibo",
+        "Chinese social media, flat, a token a character. The paper of Classification Attention, "
+        "with BERT-base on all sentences: Classification Attention 72.51, BERT + CRF 71.05, 13 "
+        "layers + CRF 69.14.",
+        nested=False,
+    ),
+    "resume": DataSet(
+        "Resume",
+        "Chinese resumes, flat, a token a character. The paper of Classification Attention, with "
+        "BERT-base on all sentences: Classification Attention 96.06, BERT + CRF 95.76, 13 layers + "
+        "CRF 95.97.",
+        nested=False,
+    ),
 }
 
 

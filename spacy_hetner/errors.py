@@ -312,6 +312,183 @@ class Errors(metaclass=_WithCode):
         "The step ended without an error, but did not write {paths}. Look at its output above, and "
         "at the disk."
     )
+    # 110-124: gazetteers
+    HE110 = (
+        "Traditional to Simplified (normalize: simplified) needs OpenCC, which cannot be imported: "
+        "{reason}. Install it: pip install 'spacy_hetner[opencc]'"
+    )
+    HE111 = (
+        "{name!r} (labels: {labels}) cannot be an entry of a gazetteer. An entry needs at least "
+        "one character and one label, no line end and no lone surrogate; build_gazetteer() "
+        "counts and leaves out what is none."
+    )
+    HE112 = (
+        "{path} is no gazetteer, or a damaged one ({reason}). Build one: spacy hetner gazetteer "
+        "build LABEL=FILE --out FOLDER"
+    )
+    HE113 = (
+        "{path} has no column {column!r}. Its header has: {names}. Give such a name, or a number "
+        "from 1, or from the right from -1."
+    )
+    HE114 = (
+        "No entries in {inputs}: {dropped}. Are these dictionaries, and are their columns right "
+        "(--text-column, --separator)?"
+    )
+    # 170-179: candidates
+    HE170 = (
+        "The component '{name}' has no proposer, so that it would find nothing. Name at least one "
+        "in its config: below [components.{name}.proposers] a section such as "
+        '[components.{name}.proposers.nouns] with @misc = "spacy_hetner.NounCandidates.v1".'
+    )
+    HE171 = (
+        "Nouns by '{source}' need the package {package}, which cannot be imported: {reason}. "
+        "Install it ({remedy}), or choose another source."
+    )
+    HE172 = (
+        "The doc {text!r}... has no noun chunks: {reason}. Put a parser before the component (its "
+        "language must have noun chunks, as English has), or choose other candidates."
+    )
+    HE173 = (
+        "{path} is no pkuseg model that can be read without unpickling: {reason}. Give as model a "
+        "folder with weights.npz and features.msgpack, and in it a folder postag with weights.npz "
+        "and features.json. Of a features.pkl that you trust, you can write the contents as JSON."
+    )
+    HE174 = (
+        "The doc {text!r}... has neither token.pos_ nor token.tag_ to tell nouns by. Put a tagger "
+        "before the component, or set source to a segmenter: {choices}."
+    )
+    HE175 = (
+        "The component or proposer '{name}' has no gazetteer. Set path to a folder that `spacy "
+        "hetner gazetteer build` wrote, or name it in the initialize block of the config."
+    )
+    HE176 = (
+        "The proposer '{name}' has to give, for each of {docs} docs, an array (n, 2) of whole "
+        "numbers with 0 <= start < end <= tokens. It gave {found}."
+    )
+    HE177 = (
+        "Cannot load the model {model!r} for nouns by '{source}': {reason}. Give the path of a "
+        "model of that source, or leave model empty where the source brings its own."
+    )
+    HE178 = (
+        "The proposer '{name}' of the component '{component}' is no function but {value!r}. Name a "
+        'registered one: [components.{component}.proposers.{name}] with @misc = "...".'
+    )
+    # 155-169: ontology, typing and balance
+    HE155 = (
+        "Cannot read an ontology from {path}: {reason}. It has to be RDF/XML (.owl, .rdf), Turtle "
+        "(.ttl), N-Triples (.nt), or a table (.tsv, .txt) of Type, Depth and Parent or of triples "
+        "with 'isa'."
+    )
+    HE156 = (
+        "Ontologies in RDF need the package rdflib, which cannot be imported ({reason}). Install "
+        "it: pip install 'spacy_hetner[wiki]', or give the class tree as a table (.tsv)."
+    )
+    HE157 = "No class was found in the ontology {path}. Is namespace = {namespace!r} right?"
+    HE158 = (
+        "{place}: {source!r} is no category that is known{hint}. Correct the line, or give the "
+        "categories that your map is for."
+    )
+    HE159 = "{place}: {source!r} was mapped to {target!r} before. Leave one of the two lines."
+    HE160 = (
+        "{place}: a line of a type map is SOURCE<TAB>TARGET, neither empty, got {line!r}. "
+        "Comments begin with #."
+    )
+    HE161 = (
+        "The type map has no line for the label(s) {labels}. Add them, or keep such labels as they "
+        "are with missing = 'keep'."
+    )
+    HE162 = (
+        "{path} is no {what}, or damaged ({reason}). Build it anew with `spacy hetner wiki build`."
+    )
+    HE163 = "A type index holds at most {limit} categories, got {count}. Merge some by a type map."
+    HE164 = (
+        "Nothing to draw from: no sentence has an entity. Balance the training part that the "
+        "filters leave, which has one in every sentence."
+    )
+    HE165 = (
+        "The counts to balance by do not know the label(s) {labels}. Count the labels of the "
+        "very corpus that is balanced."
+    )
+    HE166 = (
+        "No entity has a class of the ontology: there is nothing to write to {folder}. Do the "
+        "files of types and the ontology (its namespace) go together?"
+    )
+    HE167 = (
+        "A record has an empty {column}, by which it would be drawn. Give every record an id of "
+        "its own."
+    )
+
+    # 180-189: distant labels
+    HE180 = (
+        "The layout '{kind}' does not go with key {key!r} and column {column}: texts in JSON take "
+        "a key, lines take none, and only lines have columns."
+    )
+    HE181 = (
+        "{place}: {cause}. Correct the file, or leave out strict: what cannot be read is then "
+        "dropped and counted."
+    )
+    HE182 = (
+        "{store} is a store of records and {text} a file of texts: label them in two jobs, since "
+        "only texts are cut into sentences and tokens."
+    )
+    # 125-139: engines and sampling
+    HE125 = (
+        "{folder} holds another job, which differs in: {differences}. Give another folder, or "
+        "start this one anew (resume = False, or --no-resume), which deletes its parts."
+    )
+    HE126 = (
+        "Shard '{name}' of {source} failed: {reason} The finished shards stay in {folder}: once "
+        "the cause is removed, the same command goes on from there."
+    )
+    HE127 = (
+        "The process that worked on shard '{name}' of {source} died {deaths} time(s), "
+        "last with exit code {code}. Was memory short (then use fewer workers), or does a script "
+        "start the job outside of `if __name__ == '__main__':`? The finished shards stay in "
+        "{folder}: the same command goes on from there."
+    )
+    HE128 = (
+        "Another run is writing to {folder} (process {owner}). Wait for its end, or give another "
+        "folder."
+    )
+    HE129 = "{path} cannot be read as Parquet: {reason}. Write it again from its source."
+    HE130 = (
+        "The job in {folder} is not finished: {missing} of {total} shards are missing. Run the "
+        "command that writes it again, and it goes on from there."
+    )
+    HE131 = (
+        "Each shard needs a name of its own, of letters, digits, '_', '-' and '.': these are not, "
+        "or are used twice: {names}."
+    )
+    HE132 = (
+        "The engine 'ray' needs Ray Data, which cannot be imported ({reason}): "
+        "pip install 'spacy_hetner[ray]'."
+    )
+    HE133 = (
+        "Ray failed ({address}): {reason}. Check with `ray status` that the cluster runs, with the "
+        "same version of Ray as here. Finished shards stay: the same command goes on from there."
+    )
+    HE134 = (
+        "Ray was imported before it was told to stay on this machine, and would listen on its "
+        "networks. Set RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 before the import, or connect to a "
+        "cluster that runs by its address."
+    )
+    HE135 = (
+        "{missing} shard(s) were done, but their files are not in {folder}. Where several machines "
+        "work on a job, all must see its folder under the same name: use shared storage."
+    )
+    HE136 = "{path} does not describe a job: {reason}. Give the folder of a job, or another one."
+    HE137 = "{folder} holds {file}, which is no job's. Give an empty folder, or move the file away."
+    HE138 = (
+        "The address {address!r} is of a Ray cluster, but the engine is 'local'. Set the engine to "
+        "'ray', or give no address."
+    )
+    HE139 = "The {name} of a draw must be {expected}, got {value!r}."
+    # 140-154: dumps and wikitext
+    HE140 = (
+        "{path}: dumps packed as {suffix} are not read. Unpack it, or take one that is plain or "
+        "packed as .bz2 (the multistream one is read in parallel), .gz or .xz."
+    )
+    HE141 = "{path} holds no page. Is it a MediaWiki export (pages-articles.xml)?"
 
 
 class Warnings(metaclass=_WithCode):
@@ -363,4 +540,15 @@ class Warnings(metaclass=_WithCode):
     HW092 = (
         "No installed font has the characters {characters}: the picture shows boxes for them. "
         "Install one that has them, such as Noto Sans CJK SC, or write .html."
+    )
+    # 170-179: candidates
+    HW170 = (
+        "The proposer '{name}' left out, in one batch of docs: {dropped}. This is told once; all "
+        "are counted in its attribute 'dropped'. Where words do not fit the tokens, another "
+        "tokenizer may help, for Chinese spacy_hetner.ChineseTokenizer.v1."
+    )
+    # 125-139: engines and sampling
+    HW125 = (
+        "The file system of {folder} knows no locks ({reason}): nothing keeps a second run out. "
+        "See to it that no other run writes there."
     )

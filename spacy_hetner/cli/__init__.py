@@ -11,10 +11,13 @@ from typer.core import TyperGroup
 from wasabi import msg
 
 from ..errors import is_coded
+from .annotate import annotate_cli
 from .attention import attention_cli
 from .convert import convert_cli
 from .encoder import encoder_app
 from .evaluate import evaluate_cli
+from .gazetteer import gazetteer_app
+from .wiki import wiki_app
 
 
 class _CodedErrors(TyperGroup):
@@ -31,12 +34,15 @@ class _CodedErrors(TyperGroup):
 
 app = Typer(
     name="hetner",
-    help="Nested entities, dictionaries, Chinese: encoders, corpora, evaluation",
+    help="Nested entities, dictionaries, Chinese: encoders, corpora, knowledge, evaluation",
     cls=_CodedErrors,
     no_args_is_help=True,
 )
 app.command("convert")(convert_cli)
 app.command("evaluate")(evaluate_cli)
 app.command("attention")(attention_cli)
+app.command("annotate")(annotate_cli)
 app.add_typer(encoder_app)
+app.add_typer(gazetteer_app)
+app.add_typer(wiki_app)
 spacy_app.add_typer(app)

@@ -6,7 +6,7 @@ Every reader yields records and every store takes them, so each format is writte
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
@@ -81,6 +81,13 @@ class Ledger:
 def in_document_order(spans: Iterable[LabelledSpan]) -> List[LabelledSpan]:
     """Sort by start, an outer span before those in it; repeated spans once."""
     return sorted(set(spans), key=lambda span: (span.start, -span.end, span.label))
+
+
+def runs(flags: Sequence[bool]) -> List[List[int]]:
+    """The spans ``[start, end]`` of tokens that are flagged, each as long as can be."""
+    padded = [False, *flags, False]
+    borders = [index for index in range(len(flags) + 1) if padded[index] != padded[index + 1]]
+    return [list(run) for run in zip(borders[::2], borders[1::2], strict=True)]
 
 
 def count_nested(spans: Iterable[LabelledSpan]) -> int:

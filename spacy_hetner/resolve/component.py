@@ -6,9 +6,10 @@ from typing import Callable, List, Optional
 import numpy
 from spacy.language import Language
 from spacy.pipeline import Pipe
-from spacy.tokens import Doc, Span, SpanGroup
+from spacy.tokens import Doc, Span
 
-from ..errors import Errors, Warnings
+from ..errors import Warnings
+from ..spans.groups import group_scores
 from ..spans.resolve import ORDERS, resolve_overlaps
 from ..types import SpanArray
 from ..validation import check_choice, check_range
@@ -106,7 +107,7 @@ class Resolver(Pipe):
         group = doc.spans[self.spans_key]
         members = list(group)
         spans = _offsets(members)
-        scores = _scores(group, self.spans_key)
+        scores = group_scores(group)
         existing = [] if self.overwrite else list(doc.ents)
         labelled = numpy.array([span.label != 0 for span in members], dtype=bool)
         if not labelled.all():
@@ -124,16 +125,6 @@ class Resolver(Pipe):
 
 def _offsets(spans: List[Span]) -> SpanArray:
     return numpy.array([(span.start, span.end) for span in spans], "int64").reshape(-1, 2)
-
-
-def _scores(group: SpanGroup, key: str) -> numpy.ndarray:
-    """A group's scores, float32 ``(n,)``."""
-    if group.attrs.get("scores") is None:
-        return numpy.ones(len(group), dtype="float32")
-    scores = numpy.asarray(group.attrs["scores"], dtype="float32").reshape(-1)
-    if len(scores) != len(group):
-        raise ValueError(Errors.HE090.format(key=key, spans=len(group), scores=len(scores)))
-    return scores
 
 
 def _overlap_any(spans: SpanArray, entities: SpanArray) -> numpy.ndarray:

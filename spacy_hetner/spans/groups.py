@@ -5,6 +5,7 @@ from typing import Optional, Sequence
 import numpy
 from spacy.tokens import Doc, Span, SpanGroup
 
+from ..errors import Errors
 from ..types import SpanArray
 
 
@@ -36,3 +37,15 @@ def group_spans(doc: Doc, key: str) -> SpanArray:
     group = doc.spans.get(key, ())
     offsets = [(span.start, span.end) for span in group if span.start < span.end]
     return numpy.array(offsets, dtype="int64").reshape(-1, 2)
+
+
+def group_scores(group: SpanGroup) -> numpy.ndarray:
+    """A group's scores, float32 (n,); 1.0 where it has none.
+
+    Raises ValueError (HE090) where they are not one for each span.
+    """
+    scores = group.attrs.get("scores")
+    flat = numpy.ones(len(group)) if scores is None else numpy.asarray(scores).reshape(-1)
+    if len(flat) != len(group):
+        raise ValueError(Errors.HE090.format(key=group.name, spans=len(group), scores=len(flat)))
+    return flat.astype("float32")

@@ -15,6 +15,7 @@ from spacy_hetner.corpora.records import (
     in_document_order,
     outermost_spans,
     record_to_doc,
+    runs,
 )
 from spacy_hetner.types import LabelledSpan
 
@@ -93,6 +94,13 @@ def test_unknown_tokens_have_no_entity_annotation():
     doc = record_to_doc(record, Vocab())
     assert [token.ent_iob_ for token in doc] == ["O", "B", "", ""]
     assert doc_to_record(doc).meta == record.meta
+
+
+@given(st.lists(st.booleans(), max_size=12))
+def test_runs_are_maximal_and_hold_all_that_is_flagged(flags):
+    found = runs(flags)
+    assert [any(start <= i < end for start, end in found) for i in range(len(flags))] == flags
+    assert all(end < start for (_, end), (start, _) in pairwise(found))
 
 
 def test_ledger_counts_by_cause_or_refuses_with_the_place():

@@ -5,7 +5,7 @@ from typing import Iterator, List, Optional, Sequence
 from ...errors import Errors
 from ...labels.codecs import OUTSIDE, Decoding
 from ...types import PathLike
-from ..records import UNKNOWN, Ledger, Record, in_document_order
+from ..records import UNKNOWN, Ledger, Record, in_document_order, runs
 from .rows import COMMENTS, Block, decode_tag_rows, read_blocks
 
 
@@ -46,7 +46,7 @@ def read_columns(
             tags = column(block, tag_column)
             meta = {}
             if unknown and unknown in tags:
-                meta[UNKNOWN] = _runs(tags, unknown)
+                meta[UNKNOWN] = runs([tag == unknown for tag in tags])
                 tags = [OUTSIDE if tag == unknown else tag for tag in tags]
             spans = decode_tag_rows(tags, block, scheme, decoding, ledger)
             yield Record(tokens, in_document_order(spans), id=block.id, meta=meta)
@@ -61,13 +61,6 @@ def column(block: Block, number: int) -> List[str]:
             Errors.HE067.format(place=block.place(0), column=number, found=width, last=width)
         )
     return [row[index] for row in block.rows]
-
-
-def _runs(tags: List[str], tag: str) -> List[List[int]]:
-    """The spans ``[start, end]`` of tokens that all carry a tag, each as long as can be."""
-    inside = [False, *(found == tag for found in tags), False]
-    borders = [index for index in range(len(tags) + 1) if inside[index] != inside[index + 1]]
-    return [list(run) for run in zip(borders[::2], borders[1::2], strict=True)]
 
 
 def _without_digits(tokens: List[str], block: Block) -> List[str]:
