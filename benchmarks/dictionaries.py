@@ -29,7 +29,7 @@ WAINSHINE = {"skip": 3}  # two lines about the file and a blank one
 NAMES = [
     ("PER", "zh_names/Ancient_Names_Corpus_25W.txt.xz", WAINSHINE),
     ("PER", "thuocl/THUOCL_lishimingren.txt", {"frequency_column": 2}),
-    ("LOC", "thuocl/THUOCL_diming.txt", {"frequency_column": 2}),
+    ("GPE", "thuocl/THUOCL_diming.txt", {"frequency_column": 2}),
     ("GPE", "zh_divisions/provinces.csv", {"text_column": "name"}),
     ("GPE", "zh_divisions/cities.csv", {"text_column": "name"}),
     ("GPE", "zh_divisions/areas.csv", {"text_column": "name"}),

@@ -9,6 +9,7 @@ expected and has no row is named under the table.
 
 import json
 import statistics
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
@@ -16,6 +17,9 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 import typer
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "benchmarks"))
+from knowledge_tables import knowledge_sections, markdown_table  # noqa: E402
+
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -241,6 +245,7 @@ def make_page(results: Path) -> str:
             accuracy_section(read_rows(results / "accuracy")),
             speed_section(read_rows(results / "speed")),
             crf_section(read_rows(results / "crf")),
+            knowledge_sections(results),
             not_run_section(items),
         ]
     )
@@ -263,7 +268,7 @@ def crf_section(rows: Sequence[Row]) -> str:
             f"{row['sentences']} sentences, {row['tokens']:,} tokens, {row['tags']} tags, "
             f"{row['rounds']} rounds; {row['hardware']}.\n"
         )
-        tables.append(_table(["", "ours, ms", "pytorch-crf, ms", "ratio"], lines))
+        tables.append(markdown_table(["", "ours, ms", "pytorch-crf, ms", "ratio"], lines))
     return "\n".join([CRF, *tables] if tables else [CRF, NO_ROWS])
 
 
@@ -311,7 +316,7 @@ def _accuracy_table(rows: Sequence[Row], data: DataSet) -> str:
                 str(len(line)),
             ]
         )
-    return _table(header, cells)
+    return markdown_table(header, cells)
 
 
 def _place(line: Sequence[Row]) -> Tuple[int, str, str, float]:
@@ -386,9 +391,11 @@ def _speed_tables(row: Row) -> str:
     return "\n".join(
         [
             head,
-            _table(["text to spans", "CPU s", "÷ bare encoder", f"{ours} ÷ it"], predict),
-            _table(["training step", "CPU s", f"{ours} ÷ it"], update),
-            _table(["words in one text", "largest tensor of the heads, bytes", "ratio"], memory),
+            markdown_table(["text to spans", "CPU s", "÷ bare encoder", f"{ours} ÷ it"], predict),
+            markdown_table(["training step", "CPU s", f"{ours} ÷ it"], update),
+            markdown_table(
+                ["words in one text", "largest tensor of the heads, bytes", "ratio"], memory
+            ),
         ]
     )
 
@@ -425,11 +432,6 @@ def _with_deviation(summary: Optional[Summary]) -> str:
 
 def _show(summary: Optional[Summary], show: Callable[[float], str]) -> str:
     return "" if summary is None else show(summary.mean)
-
-
-def _table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in (header, rule, *cells))
 
 
 def main(results: Path = RESULTS, page: Path = PAGE) -> None:

@@ -1,10 +1,11 @@
-"""From a dump to a typed corpus: megabytes a second of each step, and memory.
+"""From a dump to a typed corpus: what a real slice gives, and the speed and memory of a large dump.
 
-    python benchmarks/wiki.py --data MIRROR --megabytes 1000
+    python benchmarks/wiki.py slice --data MIRROR
+    python benchmarks/wiki.py speed --data MIRROR --megabytes 1000
 
-The dump is made of the pages of a real one, again and again under other titles, packed in streams
-of 100 pages as Wikipedia's multistream files are. Unpacking it alone is the measure. Peak memory is
-told after a tenth of the dump too: it must not grow with the dump.
+The large dump is made of the pages of a real one, again and again under other titles, packed in
+streams of 100 pages as Wikipedia's multistream files are. Unpacking it alone is the measure. Peak
+memory is told after a tenth of the dump too: it must not grow with the dump.
 """
 
 import bz2
@@ -23,8 +24,10 @@ import typer
 
 from spacy_hetner.engine.make import make_engine
 from spacy_hetner.files import write_json
-from spacy_hetner.wiki.build import TypedCorpus, build_wiki
-from spacy_hetner.wiki.dump import Page, read_pages
+from spacy_hetner.wiki.build import AnchorCorpus, TypedCorpus, build_wiki
+from spacy_hetner.wiki.dump import read_pages
+from spacy_hetner.wiki.export import Page
+from spacy_hetner.wiki.report import summarize
 
 RESULTS = Path(__file__).resolve().parent / "results" / "wiki"
 SLICE = "wikipedia/gensim/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
@@ -83,6 +86,35 @@ def unpack(path: Path) -> Dict[str, float]:
     return {"bytes": size, "cpu_s": time.process_time() - start}
 
 
+def typed_corpus(data: Path) -> TypedCorpus:
+    """The types and the ontology of the mirror."""
+    return TypedCorpus(
+        [str(data / "dbpedia/joie_db111k/db_InsType_mini.txt.xz")],
+        str(data / "dbpedia/smart_task/dbpedia_types.tsv"),
+    )
+
+
+DataOption = Annotated[Path, typer.Option(exists=True, help="Local mirror of the public data")]
+ResultsOption = Annotated[Path, typer.Option(help="Folder for the row")]
+
+
+@app.command("slice")
+def read_slice(data: DataOption, results: ResultsOption = RESULTS) -> None:
+    """Build the corpora of the real slice, and write what each step counted."""
+    anchored = AnchorCorpus()
+    with TemporaryDirectory() as out:
+        counts = build_wiki(
+            [data / SLICE],
+            out,
+            make_engine(),
+            lang="en",
+            typed=typed_corpus(data),
+            anchored=anchored,
+        )
+    write_json(results / "slice.json", counts)
+    typer.echo(summarize(counts))
+
+
 @app.command()
 def measure(dump: Path, data: Path) -> None:
     """Run the steps in this process, and print what they took as JSON."""
@@ -97,13 +129,9 @@ def measure(dump: Path, data: Path) -> None:
         return counts
 
     engine.map = timed  # type: ignore[method-assign]
-    typed = TypedCorpus(
-        [str(data / "dbpedia/joie_db111k/db_InsType_mini.txt.xz")],
-        str(data / "dbpedia/smart_task/dbpedia_types.tsv"),
-    )
     with TemporaryDirectory() as out:
         start = time.process_time()
-        counts = build_wiki([dump], out, engine, lang="en", typed=typed)
+        counts = build_wiki([dump], out, engine, lang="en", typed=typed_corpus(data))
         total = time.process_time() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     rows = {name: found["rows"]["total"] for name, found in counts.items() if "rows" in found}
@@ -111,10 +139,10 @@ def measure(dump: Path, data: Path) -> None:
 
 
 @app.command()
-def main(
-    data: Annotated[Path, typer.Option(exists=True, help="Local mirror of the public data")],
+def speed(
+    data: DataOption,
     megabytes: Annotated[int, typer.Option(help="Of unpacked XML")] = 1000,
-    results: Annotated[Path, typer.Option(help="Folder for the row")] = RESULTS,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Make the dump, measure, print, write one JSON row."""
     runs = []
@@ -139,7 +167,7 @@ def main(
             )
             typer.echo(json.dumps(runs[-1], indent=1))
     write_json(
-        results / f"enwiki-{megabytes}mb.json",
+        results / "speed.json",
         {"runs": runs, "hardware": f"{platform.machine()}, 1 process"},
     )
 

@@ -17,7 +17,7 @@ from .types import PathLike
 _OPENERS: Dict[str, Callable[..., Any]] = {".xz": lzma.open, ".bz2": bz2.open, ".gz": gzip.open}
 PACKED_SUFFIXES = (*_OPENERS, ".zip")
 # zipfile raises RuntimeError for an encrypted file and for a method that it does not know.
-_UNREADABLE = (EOFError, OSError, RuntimeError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
+UNREADABLE = (EOFError, OSError, RuntimeError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
 
 
 def find_files(paths: Sequence[PathLike], suffixes: Sequence[str] = ()) -> List[Path]:
@@ -99,7 +99,7 @@ def _reading(
         raise ValueError(
             Errors.HE063.format(place=place, encoding=encoding, reason=error)
         ) from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         place = f"{path}:{line_number()}"
         raise ValueError(Errors.HE064.format(place=place, reason=error)) from error
 

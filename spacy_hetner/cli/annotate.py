@@ -61,7 +61,7 @@ def annotate_cli(
     max_region: Annotated[int, Option("--max-region", help="Their greatest length in tokens")] = 10,
     seed: SeedOption = 0,
     engine: EngineOption = "local",
-    workers: WorkersOption = 1,
+    workers: WorkersOption = None,
     address: AddressOption = "",
     resume: ResumeOption = True,
     strict: StrictOption = False,

@@ -1,6 +1,6 @@
 """What all commands that run a job over shards have in common: their options and their summary."""
 
-from typing import Annotated, List, Sequence
+from typing import Annotated, List, Optional, Sequence
 
 from typer import Option
 from wasabi import table
@@ -13,7 +13,10 @@ EngineOption = Annotated[
 AddressOption = Annotated[
     str, Option("--address", help="ray: address of the cluster; default: start one here")
 ]
-WorkersOption = Annotated[int, Option("--workers", "-w", help="Processes", min=1)]
+WorkersOption = Annotated[
+    Optional[int],
+    Option("--workers", "-w", help="Processes; default: 1, with ray all processors", min=1),
+]
 ResumeOption = Annotated[
     bool, Option("--resume/--no-resume", help="Go on with finished shards, or start anew")
 ]

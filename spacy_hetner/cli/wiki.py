@@ -9,8 +9,10 @@ from wasabi import msg
 from ..engine.make import make_engine
 from ..files import write_json
 from ..labels.type_map import MAPS
-from ..wiki.build import CONFLICTS, MATCHES, RARE_ACTIONS, AnchorCorpus, TypedCorpus, build_wiki
+from ..wiki.build import AnchorCorpus, TypedCorpus, build_wiki
+from ..wiki.filters import RARE_ACTIONS
 from ..wiki.report import summarize
+from ..wiki.typing import CONFLICTS, MATCHES
 from .job import (
     AddressOption,
     EngineOption,
@@ -70,7 +72,7 @@ def build_cli(
     max_tokens: Annotated[int, Option("--max-tokens", help="CoFEE: tokens a sentence")] = 250,
     seed: SeedOption = 0,
     engine: EngineOption = "local",
-    workers: WorkersOption = 1,
+    workers: WorkersOption = None,
     address: AddressOption = "",
     resume: ResumeOption = True,
     strict: StrictOption = False,

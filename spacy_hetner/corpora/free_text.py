@@ -1,15 +1,13 @@
 """Free text: raw sentences from files, cut into shards that several workers can read."""
 
 import json
-import lzma
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ..engine.task import Counts, Shard
 from ..errors import Errors
-from ..sources import PACKED_SUFFIXES, open_binary
+from ..sources import PACKED_SUFFIXES, UNREADABLE, open_binary
 from ..types import PathLike
 from ..validation import check_choice
 
@@ -18,7 +16,6 @@ WHOLE = -1
 """The end of a shard that is a whole file."""
 SHARD_BYTES = 32 * 2**20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_DAMAGES = (EOFError, OSError, lzma.LZMAError, zlib.error)
 
 NOT_UTF8 = "line that is not UTF-8"
 NOT_JSON = "line or file that is no JSON"
@@ -71,7 +68,7 @@ def text_shards(
         whole = layout.kind == "json" or path.suffix in PACKED_SUFFIXES
         borders = [(0, WHOLE)] if whole else _cut_at_lines(path, shard_bytes)
         for start, end in borders:
-            shards.append(Shard(f"{len(shards):05d}", str(path), start, end))
+            shards.append(Shard(f"{len(shards):05d}", str(path.resolve()), start, end))
     return shards
 
 
@@ -128,7 +125,7 @@ def _readable_lines(
                 offset += len(line)
                 if shard.end != WHOLE and offset >= shard.end:
                     return
-    except _DAMAGES as error:
+    except UNREADABLE as error:
         place = f"{shard.source}, byte {offset}: {error}"
         _drop(CUT_OFF, place, counts, strict)
 

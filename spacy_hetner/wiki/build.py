@@ -35,16 +35,12 @@ from ..types import PathLike
 from ..validation import check_choice, check_count, check_range
 from .anchors import AnchorsTask
 from .dump import PagesTask, dump_shards, read_header
-from .filters import DropRare, DropUntyped, RareAction, ThinCommon, common_labels, rare_labels
+from .filters import RARE_ACTIONS, DropRare, DropUntyped, ThinCommon, common_labels, rare_labels
 from .instance_types import read_instance_types
 from .ontology import read_ontology
 from .redirects import Redirects, build_redirects, read_redirects
 from .type_index import build_type_index
-from .typing import AsEntity, ByGazetteer, ByIndex, TypeAnchors
-
-RARE_ACTIONS = ("entity", "drop_mention", "drop_sentence")
-MATCHES = ("title", "surface", "both")
-CONFLICTS = ("first", "all")
+from .typing import CONFLICTS, MATCHES, AsEntity, ByGazetteer, ByIndex, TypeAnchors, Typer
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class TypedCorpus:
     types: Sequence[str]
     ontology: str
     min_count: int = 10
-    rare: RareAction = "entity"
+    rare: str = "entity"
     top: int = 20
     dev_share: float = 0.1
     alpha: float = 0.7
@@ -178,7 +174,7 @@ def build_wiki(
 
     Raises ValueError as the dump's, the ontology's and the gazetteer's readers do, and the engine.
     """
-    job = WikiJob(Path(out), engine, resume)
+    job = WikiJob(Path(out).resolve(), engine, resume)
     job.read_dumps(dumps, PagesTask(strict=strict))
     header = read_header(find_files(dumps)[0])
     anchors = AnchorsTask(lang, namespaces=tuple(header.namespaces.own))
@@ -240,13 +236,17 @@ def _index(settings: TypedCorpus, redirects: Path, folder: Path) -> Counts:
     counts = build_type_index(
         typed, ontology.by_depth, folder, redirects=Redirects.from_disk(redirects)
     )
-    return {"index": counts, "dropped": losses.counts}
+    return {"index": counts, "dropped": losses.counts, "ontology": ontology.dropped}
 
 
 def _take_anchors(job: WikiJob, settings: AnchorCorpus, redirects: Path) -> None:
+    def task(typer: Typer) -> TypeAnchors:
+        return TypeAnchors(typer, settings.min_anchors, settings.max_tokens)
+
     limits = {"min_anchors": settings.min_anchors, "max_tokens": settings.max_tokens}
-    job.map("entities", TypeAnchors(AsEntity(), **limits), "anchors", **limits)
+    job.map("entities", task(AsEntity()), "anchors", **limits)
     if settings.gazetteer:
-        typer = ByGazetteer(settings.gazetteer, settings.match, settings.conflict, str(redirects))
-        key = {**asdict(settings), "gazetteer": identify(settings.gazetteer)}
-        job.map("gazetteer", TypeAnchors(typer, **limits), "anchors", **key)
+        folder = Path(settings.gazetteer).resolve()
+        typer = ByGazetteer(folder, settings.match, settings.conflict, redirects)
+        key = {**asdict(settings), "gazetteer": identify(folder)}
+        job.map("gazetteer", task(typer), "anchors", **key)

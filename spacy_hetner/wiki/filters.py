@@ -7,7 +7,7 @@ job before say it.
 """
 
 from dataclasses import dataclass
-from typing import List, Literal, Mapping, Sequence
+from typing import List, Mapping, Sequence
 
 import numpy
 import pyarrow as pa
@@ -23,6 +23,7 @@ from ..corpora.steps import (
 )
 from ..engine.task import Counts
 from ..labels.type_map import UNTYPED
+from ..validation import check_choice
 
 RARE_MENTION = "mention of a rare category"
 RARE_SENTENCE = "sentence with a rare category"
@@ -30,7 +31,7 @@ NOTHING_TYPED = "sentence without a typed entity"
 COMMON_SENTENCE = "sentence of common categories and untyped entities"
 RELABELLED = "relabelled"
 
-RareAction = Literal["entity", "drop_mention", "drop_sentence"]
+RARE_ACTIONS = ("entity", "drop_mention", "drop_sentence")
 
 
 def rare_labels(
@@ -72,8 +73,11 @@ class DropRare:
     """
 
     rare: Sequence[str]
-    action: RareAction = "entity"
+    action: str = "entity"
     untyped: str = UNTYPED
+
+    def __post_init__(self) -> None:
+        check_choice("action", self.action, RARE_ACTIONS)
 
     def __call__(self, batch: pa.RecordBatch, counts: Counts) -> pa.RecordBatch:
         column = label_column(batch)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Iterator, NamedTuple, Optional
 
 from ..gazetteers.losses import Losses
-from ..sources import _UNREADABLE, open_binary
+from ..sources import UNREADABLE, open_binary
 from ..types import PathLike
 from .titles import title_of_uri
 
@@ -57,7 +57,7 @@ def read_byte_lines(path: PathLike, losses: Losses) -> Iterator[Line]:
             for content in file:
                 yield Line(content, offset)
                 offset += len(content)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         losses.add(TRUNCATED, f"{path}: byte {offset:,}", str(error))
 
 

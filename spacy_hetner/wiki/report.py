@@ -1,5 +1,6 @@
 """What a job counted, as tables for people."""
 
+from collections import Counter
 from typing import List, Mapping, Sequence
 
 from wasabi import table
@@ -18,13 +19,15 @@ def summarize(steps: Mapping[str, Counts]) -> str:
     lines: List[Sequence[str]] = []
     frequent: Mapping[str, int] = {}
     for name, counts in steps.items():
-        labels = {label: count for label, count in counts.get(LABELS, {}).items() if count}
+        labels = +counts.get(LABELS, Counter())
         frequent = max(frequent, labels, key=len)
-        rows = counts.get("rows", {}).get("total")
+        rows = counts["rows"]["total"] if "rows" in counts else 0
         lines.append((name, _number(rows), _number(sum(labels.values())), _number(len(labels))))
         for section, counter in counts.items():
             if section not in ("rows", LABELS, "sentences with"):
-                lines += [(f"  {section}: {what}", _number(n), "", "") for what, n in counter.items()]
+                lines += [
+                    (f"  {section}: {what}", _number(n), "", "") for what, n in counter.items()
+                ]
     top = sorted(frequent.items(), key=lambda item: (-item[1], item[0]))[:TOP]
     parts = [
         table(lines, header=("step", "rows", "mentions", "categories"), aligns=("l", "r", "r", "r"))
@@ -34,5 +37,5 @@ def summarize(steps: Mapping[str, Counts]) -> str:
     return "\n".join(parts)
 
 
-def _number(value: object) -> str:
+def _number(value: int) -> str:
     return f"{value:,}" if value else ""

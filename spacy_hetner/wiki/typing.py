@@ -8,7 +8,7 @@ then types of gazetteers).
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Iterator, List, Literal, NamedTuple, Optional, Protocol, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Protocol, Tuple
 
 import numpy
 import pyarrow as pa
@@ -21,12 +21,16 @@ from ..engine.task import Counts, Shard
 from ..gazetteers.gazetteer import Gazetteer
 from ..labels.type_map import UNTYPED
 from ..types import PathLike
+from ..validation import check_choice
 from .anchors import FEW_ANCHORS, TOO_LONG
 from .anchors import SCHEMA as ANCHORS
 from .redirects import Redirects
 from .type_index import TypeIndex
 
 NO_LABEL = "sentence without a label"
+
+MATCHES = ("title", "surface", "both")
+CONFLICTS = ("first", "all")
 
 
 class AnchorBatch:
@@ -112,12 +116,18 @@ class ByGazetteer:
     conflict (str): Of several labels, ``first`` by the gazetteer's priority, or ``all``.
     redirects (Optional[PathLike]): File of ``Redirects.to_disk``. The title that a title redirects
         to may be the entry, too.
+
+    Raises ValueError (HE004) for an unknown match or conflict.
     """
 
     gazetteer: PathLike
-    match: Literal["title", "surface", "both"] = "both"
-    conflict: Literal["first", "all"] = "first"
+    match: str = "both"
+    conflict: str = "first"
     redirects: Optional[PathLike] = None
+
+    def __post_init__(self) -> None:
+        check_choice("match", self.match, MATCHES)
+        check_choice("conflict", self.conflict, CONFLICTS)
 
     def __call__(self, batch: AnchorBatch) -> AnchorLabels:
         gazetteer = _load(Gazetteer, self.gazetteer)

@@ -11,6 +11,7 @@ off.
 
 import re
 from html import unescape
+from html.entities import html5
 from typing import List, NamedTuple, Sequence
 
 from .markup import HOLE, cut_links, cut_tables, cut_tags, cut_templates, protect, restore
@@ -26,7 +27,7 @@ _BLOCK_TAG = re.compile(
     re.IGNORECASE,
 )
 _OTHER_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
-_ENTITY = re.compile(r"&#?\w{1,32};")
+_ENTITY = re.compile(r"&(#?\w{1,32};)")
 _SWITCH = re.compile(r"__[^\W\d_a-z]+(?:_[^\W\d_a-z]+)*__")
 # The label begins with what cannot be in the address, or each end of it would be tried.
 _EXTERNAL = re.compile(
@@ -103,9 +104,9 @@ class Cleaner:
     def _cut_markup(self, text: str) -> str:
         if "<" in text:
             text = cut_tags(text).replace("]]<", f"]]{HOLE}<")
-        if "{" in text:
-            text = cut_tables(cut_templates(text))
-        text = cut_links(text, self._is_hidden)
+        if "{{" in text:
+            text = cut_templates(text)
+        text = cut_links(cut_tables(text), self._is_hidden)
         text = _HEADING.sub(self._heading, text)
         text = _LINE_START.sub("\n", text)
         if "''" in text:
@@ -156,22 +157,32 @@ class Cleaner:
         for match in self._links.finditer(text):
             start, end = match.span()
             before = text[place:start]
-            pieces.append(before)
-            size += len(before)
             place = end
             target, surface, trail = match.groups()
             if target is None:
+                shown = ""
+            else:
+                shown = target.lstrip(": ") if surface is None else surface or _pipe_trick(target)
+                if trail:
+                    shown += trail
+                if not shown.isprintable():
+                    shown = shown.replace(HOLE, "").replace("\n", " ").strip()
+            if not shown:
+                # Blanks on both sides of nothing are one, and none at the ends of lines.
+                after = text[end : end + 1]
+                if before.endswith(" ") and after in " \n":
+                    before = before[:-1]
+                elif after == " " and _last_character([*pieces, before]) == "\n":
+                    place += 1
+                pieces.append(before)
+                size += len(before)
                 continue
-            shown = target.lstrip(": ") if surface is None else surface or _pipe_trick(target)
-            if trail:
-                shown += trail
-            if not shown.isprintable():
-                shown = shown.replace(HOLE, "").replace("\n", " ").strip()
             title = normalise_title(target) if ":" not in target else self._title(target)
+            size += len(before)
             end = size + len(shown)
-            if title and shown:
+            if title:
                 links.append(Link(size, end, title))
-            pieces.append(shown)
+            pieces += (before, shown)
             size = end
         pieces.append(text[place:])
         return CleanText(restore("".join(pieces)), links)
@@ -188,8 +199,13 @@ def clean(text: str, namespaces: Namespaces = COMMON, *, lang: str = "en") -> Cl
 
 def _character(match: "re.Match[str]") -> str:
     """The character that an entity stands for, which is text even if it looks like a mark."""
-    character = unescape(match[0])
+    name = match[1]
+    character = unescape(match[0]) if name[0] == "#" else html5.get(name, match[0])
     return protect(character) if character in _LINK_MARKS else character
+
+
+def _last_character(pieces: List[str]) -> str:
+    return next((piece[-1] for piece in reversed(pieces) if piece), "\n")
 
 
 def _pipe_trick(target: str) -> str:
