@@ -237,9 +237,8 @@ def main(
     key = hashlib.sha256(
         json.dumps([data, system, encoder.name, n_train, split, settings], sort_keys=True).encode()
     ).hexdigest()[:10]
-    row_path = (
-        results / f"{data}-{encoder.name}-{system}{'-' + tag if tag else ''}-s{seed}-{key}.json"
-    )
+    name = "-".join([data, encoder.name, system, *([tag.replace(" ", "_")] if tag else [])])
+    row_path = results / f"{name}-s{seed}-{key}.json"
     if row_path.exists():
         typer.echo(f"have {row_path.name}")
         return

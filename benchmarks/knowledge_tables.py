@@ -170,7 +170,21 @@ def _speed(row: Row) -> str:
 
 
 def _cleaner(row: Row) -> str:
-    return "\n".join(f"- {name}: {value}" for name, value in row.items()) + "\n"
+    clean, whole, words = row["clean"], row["dump to sentences"], row["words"]
+    lines = [
+        ["wikitext to text and links, MB/s", clean["mb_s"], clean["mwparserfromhell_mb_s"]],
+        ["packed dump to tokenised sentences, MB/s", whole["mb_s"], whole["bz2_alone_mb_s"]],
+        ["tokens, million/s", words["million_s"], words["spacy_million_s"]],
+    ]
+    beside = ["mwparserfromhell", "unpacking alone", "spaCy's own tokenizer"]
+    cells = [
+        [name, f"{ours:.2f}", f"{other}: {theirs:.2f}", f"{ours / theirs:.2f}"]
+        for (name, ours, theirs), other in zip(lines, beside, strict=True)
+    ]
+    head = (
+        f"{row['pages']} pages, {row['megabytes']} MB, {row['rounds']} rounds; {row['hardware']}.\n"
+    )
+    return f"{head}\n{markdown_table(['', 'ours', 'beside it', 'ratio'], cells)}"
 
 
 def markdown_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:

@@ -187,7 +187,12 @@ def annotate(
     gazetteer's loading and the engine do.
     """
     task = AnnotateTask(
-        DistantLabels(str(Path(gazetteer).resolve()), **labels), layout, lang, per_character, sentences, strict
+        DistantLabels(str(Path(gazetteer).resolve()), **labels),
+        layout,
+        lang,
+        per_character,
+        sentences,
+        strict,
     )
     _gazetteer(task.labels.gazetteer)  # a wrong folder is told before any work is done
     stores = [path for path in inputs if _is_store(Path(path))]

@@ -15,7 +15,7 @@ _END = re.compile(
     rf"[{_SPACED}{_BLANKLESS}\n](?:(?<=\n)"
     rf"|(?<=[{_BLANKLESS}])[。！？｡…{_CLOSING}]*"
     rf"|(?<=…)…+[{_CLOSING}]*"
-    rf"|(?<=[{_SPACED}])[.!?…]*[{_CLOSING}]*(?= ))"
+    rf"|(?<=[{_SPACED}])[.!?…]*[{_CLOSING}“]*(?= ))"  # the German closing mark opens elsewhere
 )
 _LONGEST_ABBREVIATION = 12
 _INITIALS = re.compile(r"(?:[^\W\d_]\.-?)*[^\W\d_]")

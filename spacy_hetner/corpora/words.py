@@ -24,6 +24,10 @@ MAX_KNOWN = 2**18
 _UNSPACED = ("zh", "ja")
 
 
+_SPACES: Dict[int, Tuple[bool, ...]] = {}
+"""Of so many tokens without blanks between them; shared, since almost all chunks have few."""
+
+
 class Words(NamedTuple):
     """The tokens of a text.
 
@@ -145,7 +149,7 @@ class _Chunks(Dict[str, _Chunk]):
             self.clear()
             self._tokenizer = _copy(self._model, self._model.rules)
         tokens = tuple(token.text for token in self._tokenizer(chunk))
-        spaces = (*(False for _ in tokens[1:]), True)
+        spaces = _SPACES.setdefault(len(tokens), (*(False for _ in tokens[1:]), True))
         begins = sum(bit for after, bit in self._after[chunk[0]] if chunk.startswith(after))
         ends = sum(bit for before, bit in self._before[chunk[-1]] if chunk.endswith(before))
         known = self[chunk] = _Chunk(tokens, spaces, begins, ends)

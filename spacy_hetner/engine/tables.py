@@ -122,14 +122,16 @@ def _read(
         if missing:
             reason = f"columns {', '.join(sorted(missing))} are missing"
             raise ValueError(Errors.HE129.format(path=path, reason=reason))
-        # One thread: processes are what runs side by side here.
-        batches = file.iter_batches(ROW_GROUP, groups, columns, use_threads=False)
-        while True:
-            with _readable(path):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
+        for group in range(file.num_row_groups) if groups is None else groups:
+            # One by one, since batches could hold rows of several, and with them all their memory.
+            # One thread: processes are what runs side by side here.
+            batches = file.iter_batches(ROW_GROUP, [group], columns, use_threads=False)
+            while True:
+                with _readable(path):
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                yield batch
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from tqdm import tqdm
 from wasabi import table
 
 from ..errors import Errors
+from ..losses import Losses
 from ..validation import check_choice, check_count
 from .conflicts import CONFLICTS, Votes, ambiguous_pairs, labels_by_name, settle
 from .entries import read_entries
 from .gazetteer import Gazetteer
-from .losses import Losses
 from .normalize import Normalizer
 from .source import Source
 

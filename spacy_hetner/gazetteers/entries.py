@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Iterator, NamedTuple
 
 from ..errors import Errors
+from ..losses import Losses
 from ..sources import read_text, unpacked_name
-from .losses import Losses
 from .source import Source
 from .tables import table_rows
 from .trees import json_rows

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Iterator, List, Sequence, Tuple
 
 from ..errors import Errors
+from ..losses import Losses
 from ..sources import unpacked_name
-from .losses import Losses
 from .source import Column, Row, Source
 
 _CREDITS, _CREDIT_LINES = "By@", 3

@@ -28,8 +28,8 @@ from ..engine.engine import Engine
 from ..engine.tables import identify, parquet_shards
 from ..engine.task import Counts, Task
 from ..files import write_json
-from ..gazetteers.losses import Losses
 from ..labels.type_map import UNTYPED, load_type_map
+from ..losses import Losses
 from ..sources import find_files
 from ..types import PathLike
 from ..validation import check_choice, check_count, check_range

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ..engine.task import Counts, Shard
 from ..errors import Errors
-from ..gazetteers.losses import Losses
+from ..losses import Losses
 from ..sources import find_files
 from ..types import PathLike
 from ..validation import check_count
@@ -104,7 +104,8 @@ def read_pages(
         if reader.done:
             break
     reader.finish()
-    if start == 0 and reader.number == 0 and not reader.losses.counts:
+    is_whole = start == 0 and (end is None or end >= Path(path).stat().st_size)
+    if is_whole and reader.number == 0 and not reader.losses.counts:
         raise ValueError(Errors.HE141.format(path=path))
 
 

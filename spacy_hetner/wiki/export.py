@@ -101,7 +101,8 @@ class PageParser:
         try:
             self._parser.Parse(data)
         except _Halt as halt:
-            return Broken(NOT_WHOLE if self.in_page else None, halt, self._event_place())
+            cause = NOT_WHOLE if self.in_page else None
+            return Broken(cause, "another page begins in it", halt.place)
         except expat.ExpatError as error:
             place = self._origin + self._parser.ErrorByteIndex
             return Broken(self._cause(data[max(0, place - start) :], error), error, place)
@@ -123,18 +124,16 @@ class PageParser:
             return NOT_UTF8 if wrong.start == 0 else NOT_XML
         return NOT_XML
 
-    def _event_place(self) -> int:
-        return self._origin + self._parser.CurrentByteIndex
-
     def _start(self, name: str, attributes: Dict[str, str]) -> None:
         self._depth += 1
         level = self._depth - self._page_depth
         if name == "page":
+            place = self._origin + self._parser.CurrentByteIndex
             if self._page is not None:
-                raise _Halt("another page begins in it")
-            if self._limit is not None and self._event_place() >= self._limit:
+                raise _Halt(place)
+            if self._limit is not None and place >= self._limit:
                 self.ended = True
-                raise _Halt
+                raise _Halt(place)
             self.begun += 1
             self._page, self._page_depth = {}, self._depth
         elif self._page is None:
@@ -160,7 +159,11 @@ class PageParser:
 
 
 class _Halt(Exception):
-    """Ends the parsing from within."""
+    """Ends the parsing from within, at a byte."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__(place)
+        self.place = place
 
 
 class HeaderParser:

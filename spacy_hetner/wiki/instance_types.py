@@ -6,8 +6,8 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, 
 
 import numpy
 
-from ..gazetteers.losses import Losses
 from ..labels.type_map import category_name
+from ..losses import Losses
 from ..sources import find_files
 from ..types import PathLike
 from .ntriples import (

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Iterator, NamedTuple, Optional
 
-from ..gazetteers.losses import Losses
+from ..losses import Losses
 from ..sources import UNREADABLE, open_binary
 from ..types import PathLike
 from .titles import title_of_uri

@@ -104,7 +104,8 @@ def _read_whole(file: IO[bytes], opener: Callable[..., Any]) -> Iterator[Union[P
     with opener(file) as unpacked:
         while True:
             try:
-                data = unpacked.read(_UNPACKED_CHUNK)
+                # What is unpacked before the damage is not lost: one packed chunk a time.
+                data = unpacked.read1(_UNPACKED_CHUNK)
             except EOFError as error:
                 yield Gap(CUT_OFF, file.tell(), error, True)
                 return

@@ -167,22 +167,23 @@ class Cleaner:
                     shown += trail
                 if not shown.isprintable():
                     shown = shown.replace(HOLE, "").replace("\n", " ").strip()
-            if not shown:
-                # Blanks on both sides of nothing are one, and none at the ends of lines.
-                after = text[end : end + 1]
-                if before.endswith(" ") and after in " \n":
-                    before = before[:-1]
-                elif after == " " and _last_character([*pieces, before]) == "\n":
-                    place += 1
+            if before:
                 pieces.append(before)
                 size += len(before)
+            if not shown:
+                # White space on both sides of nothing is one, and none at the ends of the text.
+                last, after = pieces[-1][-1:] if pieces else "\n", text[end : end + 1]
+                if (last == " " and after in "\n") or (last == "\n" and pieces and not after):
+                    pieces[-1] = pieces[-1][:-1]
+                    size -= 1
+                elif last.isspace() and after.isspace():
+                    place += 1
                 continue
             title = normalise_title(target) if ":" not in target else self._title(target)
-            size += len(before)
             end = size + len(shown)
             if title:
                 links.append(Link(size, end, title))
-            pieces += (before, shown)
+            pieces.append(shown)
             size = end
         pieces.append(text[place:])
         return CleanText(restore("".join(pieces)), links)
@@ -202,10 +203,6 @@ def _character(match: "re.Match[str]") -> str:
     name = match[1]
     character = unescape(match[0]) if name[0] == "#" else html5.get(name, match[0])
     return protect(character) if character in _LINK_MARKS else character
-
-
-def _last_character(pieces: List[str]) -> str:
-    return next((piece[-1] for piece in reversed(pieces) if piece), "\n")
 
 
 def _pipe_trick(target: str) -> str:

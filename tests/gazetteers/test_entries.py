@@ -7,8 +7,8 @@ import lzma
 import pytest
 
 from spacy_hetner.gazetteers.entries import read_entries
-from spacy_hetner.gazetteers.losses import Losses
 from spacy_hetner.gazetteers.source import Source, parse_source, read_source_list
+from spacy_hetner.losses import Losses
 
 BOM = b"\xef\xbb\xbf"
 

@@ -3,8 +3,8 @@
 import pytest
 
 from spacy_hetner.gazetteers.entries import read_entries
-from spacy_hetner.gazetteers.losses import Losses
 from spacy_hetner.gazetteers.source import Source
+from spacy_hetner.losses import Losses
 
 NAME = {"text_column": "name"}
 TYPED = {"text_column": 2, "label_column": 1}

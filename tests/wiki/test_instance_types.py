@@ -4,7 +4,7 @@ import bz2
 
 import pytest
 
-from spacy_hetner.gazetteers.losses import Losses
+from spacy_hetner.losses import Losses
 from spacy_hetner.wiki.instance_types import (
     OTHER_NAMESPACE,
     OTHER_PREDICATE,

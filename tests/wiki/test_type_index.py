@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_hetner.gazetteers.losses import Losses
+from spacy_hetner.losses import Losses
 from spacy_hetner.wiki import type_index
 from spacy_hetner.wiki.instance_types import read_instance_types
 from spacy_hetner.wiki.ontology import Ontology, read_ontology

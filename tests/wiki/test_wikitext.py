@@ -71,11 +71,13 @@ def test_markup_is_cut(text, prose):
         ("a [[wolf]] b", "a wolf b", [("Wolf", "wolf")]),
         ("[[grey_wolf|wolves]]", "wolves", [("Grey wolf", "wolves")]),
         ("[[wolf]]s [[wolf]]'s", "wolfs wolf's", [("Wolf", "wolfs"), ("Wolf", "wolf")]),
-        ("[[wolf]]''s'' [[a]]<b>b</b> [[c]]<nowiki/>d", "wolfs ab cd", [("Wolf", "wolf"), ("A", "a"), ("C", "c")]),
+        ("[[wolf]]''s'' [[a]]<b>b</b>", "wolfs ab", [("Wolf", "wolf"), ("A", "a")]),
+        ("[[c]]<nowiki/>d", "cd", [("C", "c")]),
         ("[[a]]<!-- -->s [[b]]{{c}}s", "as bs", [("A", "as"), ("B", "b")]),
-        ("[[Wolf (animal)|]] [[Help:Wolf|]] [[Rome, Italy|]]", "Wolf Wolf Rome", [("Wolf (animal)", "Wolf"), ("Rome, Italy", "Rome")]),
+        ("[[Wolf (animal)|]] [[Help:Wolf|]]", "Wolf Wolf", [("Wolf (animal)", "Wolf")]),
+        ("[[Rome, Italy|]]", "Rome", [("Rome, Italy", "Rome")]),
         ("[[Wolf#Diet|diet]] [[#Diet|here]]", "diet here", [("Wolf", "diet")]),
-        ("''[[Wolf]]'' '''[[Dog|''the'' dog]]'''", "Wolf the dog", [("Wolf", "Wolf"), ("Dog", "the dog")]),
+        ("''[[A]]'' '''[[Dog|''the'' dog]]'''", "A the dog", [("A", "A"), ("Dog", "the dog")]),
         ("a[[ Wolf | wolves ]]b", "a wolves b", [("Wolf", "wolves")]),
         ("[[Wolf|the\nwolf]]", "the wolf", [("Wolf", "the wolf")]),
         ("[[Wolf|a<br>b]]", "a b", [("Wolf", "a b")]),
@@ -85,17 +87,18 @@ def test_markup_is_cut(text, prose):
         ("[[:Category:Wolves]] [[:de:Wolf|Wölfe]]", "Category:Wolves Wölfe", []),
         ("[[de:Wolf]] [[zh-min-nan:Wolf]]a", "a", []),
         ("[[wikt:wolf|wolf]] [[User:Wolf]]", "wolf User:Wolf", []),
-        ("[[2001: A Space Odyssey]]", "2001: A Space Odyssey", [("2001: A Space Odyssey", "2001: A Space Odyssey")]),
-        ("a [[File:W.jpg|thumb|a [[wolf]] [[dog|and [x] dog]] {{b}}]] c [[d]]", "a c d", [("D", "d")]),
+        ("[[2001: A Space Odyssey|2001]]", "2001", [("2001: A Space Odyssey", "2001")]),
+        ("a [[File:W.jpg|a [[wolf]] [[dog|and [x] dog]] {{b}}]] c [[d]]", "a c d", [("D", "d")]),
         ("[[Image:a.jpg|[[File:b.jpg|[[c]]]]|[[d]]]]e", "e", []),
         ("[[File:W.jpg|thumb|never closed [[wolf]] x", "wolf x", [("Wolf", "wolf")]),
         ("[[a [[b]] c", "a b c", [("B", "b")]),
         ("[[a|b [[c]] d]]", "a|b c d", [("C", "c")]),
         ("[[[wolf]]] [''[[dog]]'']", "[wolf] [dog]", [("Wolf", "wolf"), ("Dog", "dog")]),
-        ("[[Wolf|wolf [sic]]] [[Dog|a [1] b]]", "wolf [sic] a [1] b", [("Wolf", "wolf [sic]"), ("Dog", "a [1] b")]),
+        ("[[Wolf|wolf [sic]]]", "wolf [sic]", [("Wolf", "wolf [sic]")]),
+        ("[[Dog|a [1] b]]", "a [1] b", [("Dog", "a [1] b")]),
         ("]] a [[", "a", []),
         ("[http://a.b see [[wolf]] too]", "see wolf too", [("Wolf", "wolf")]),
-        ("[[AT&amp;T]] [[Foo&nbsp;bar|x&#124;y]]", "AT&T x|y", [("AT&T", "AT&T"), ("Foo bar", "x|y")]),
+        ("[[AT&amp;T]] [[A&nbsp;b|x&#124;y]]", "AT&T x|y", [("AT&T", "AT&T"), ("A b", "x|y")]),
         ("[[|a]] [[ ]]b", "a b", []),
         ("[[a|b|{{c}}d]]", "b|d", [("A", "b|d")]),
     ],
@@ -222,7 +225,7 @@ def test_whatever_is_broken_links_stand_where_they_are_said_to(text):
 def test_time_is_linear_in_the_text(piece):
     """So much of one mark is done at once; if the time were quadratic, this would not end."""
     prose, links = Cleaner()(piece * (500_000 // len(piece)))
-    assert len(prose) <= 500_000 and not links or piece == "[[a]]"
+    assert (len(prose) <= 500_000 and not links) or piece == "[[a]]"
 
 
 # What the parser is asked for: links to articles in prose. These hold none.
@@ -273,7 +276,7 @@ def test_links_are_those_of_a_full_parser(data_dir):
     """
     mw = pytest.importorskip("mwparserfromhell", reason="mwparserfromhell is not installed")
     equal = pages = links = 0
-    for path in sorted((data_dir / "wikipedia").rglob("*.xml.bz2")):
+    for path in sorted((data_dir / "wikipedia").rglob("*.bz2")):
         for page in read_pages(path):
             if page.redirect is not None:
                 continue

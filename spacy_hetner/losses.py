@@ -1,9 +1,9 @@
-"""What of a dictionary did not become an entry: counted by cause, told once."""
+"""What of an input did not become a row: counted by cause, told once."""
 
 from collections import Counter
 from typing import Dict
 
-from ..errors import Errors
+from .errors import Errors
 
 
 class Losses:
