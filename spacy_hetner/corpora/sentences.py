@@ -82,12 +82,11 @@ def sentence_spans(
 
 def _stripped(text: str, start: int, end: int) -> Optional[Tuple[int, int]]:
     """A range without the white space at its ends, or None if there is nothing else."""
-    sentence = text[start:end]
-    stripped = sentence.strip()
-    if len(stripped) != len(sentence):
-        start += sentence.find(stripped)
-        end = start + len(stripped)
-    return (start, end) if stripped else None
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return (start, end) if start < end else None
 
 
 def _is_end(text: str, start: int, place: int, end: int, ordinals: bool) -> bool:

@@ -7,8 +7,8 @@ whole text; where one could begin in a chunk and end in another, spaCy gets the 
 
 from collections import defaultdict
 from functools import lru_cache
-from itertools import accumulate, chain, pairwise
-from operator import add, and_
+from itertools import accumulate, pairwise
+from operator import add
 from typing import Callable, DefaultDict, Dict, List, NamedTuple, Optional, Tuple
 
 import spacy
@@ -22,10 +22,6 @@ from .readers.texts import CHINESE_TOKENIZER, language_code, make_tokenizer
 MAX_KNOWN = 2**18
 """Strings that a splitter remembers before it starts anew, which bounds its memory."""
 _UNSPACED = ("zh", "ja")
-
-
-_SPACES: Dict[int, Tuple[bool, ...]] = {}
-"""Of so many tokens without blanks between them; shared, since almost all chunks have few."""
 
 
 class Words(NamedTuple):
@@ -93,15 +89,24 @@ class ChunkSplitter:
 
     def __call__(self, text: str) -> Words:
         """Cut a text into tokens."""
+        chunks = text.split(" ")
+        tokens: List[str] = []
+        spaces: List[bool] = []
+        open_borders = 0
         try:
-            chunks = list(map(self._chunks.__getitem__, text.split(" ")))
+            for chunk, known in zip(chunks, map(self._chunks.__getitem__, chunks), strict=True):
+                if known is _WHOLE:
+                    tokens.append(chunk)
+                    spaces.append(True)
+                    open_borders = 0
+                elif open_borders & known.begins:
+                    return self._chunks.tokenise(text)
+                else:
+                    tokens += known.tokens
+                    spaces += known.spaces
+                    open_borders = known.ends
         except _NoChunk:
             return self._chunks.tokenise(text)
-        parts, blanks, begins, ends = zip(*chunks, strict=True)
-        if any(map(and_, ends, begins[1:])):
-            return self._chunks.tokenise(text)
-        tokens = list(chain.from_iterable(parts))
-        spaces = list(chain.from_iterable(blanks))
         spaces[-1] = False
         return _words_of(tokens, spaces)
 
@@ -118,6 +123,10 @@ class _Chunk(NamedTuple):
     spaces: Tuple[bool, ...]
     begins: int
     ends: int
+
+
+_WHOLE = _Chunk((), (), 0, 0)
+"""Of most chunks: that they are one token, and no part of a special case."""
 
 
 class _NoChunk(Exception):
@@ -149,10 +158,11 @@ class _Chunks(Dict[str, _Chunk]):
             self.clear()
             self._tokenizer = _copy(self._model, self._model.rules)
         tokens = tuple(token.text for token in self._tokenizer(chunk))
-        spaces = _SPACES.setdefault(len(tokens), (*(False for _ in tokens[1:]), True))
+        spaces = (*(False for _ in tokens[1:]), True)
         begins = sum(bit for after, bit in self._after[chunk[0]] if chunk.startswith(after))
         ends = sum(bit for before, bit in self._before[chunk[-1]] if chunk.endswith(before))
-        known = self[chunk] = _Chunk(tokens, spaces, begins, ends)
+        is_whole = len(tokens) == 1 and not begins | ends
+        known = self[chunk] = _WHOLE if is_whole else _Chunk(tokens, spaces, begins, ends)
         return known
 
 

@@ -14,11 +14,12 @@ from ..engine.tables import read_shard
 from ..engine.task import Counts, Shard
 from ..validation import check_count
 from .namespaces import Namespaces
-from .wikitext import Cleaner, Link
+from .wikitext import Cleaner
 
 FEW_ANCHORS = "sentence with too few anchors"
 TOO_LONG = "sentence of too many tokens"
 SPLIT_TOKEN = "token cut where an anchor ends in it"
+PAGES_READ, SENTENCES, ANCHORS, TOKENS = "pages read", "sentences read", "anchors", "tokens"
 
 SCHEMA = pa.schema(
     [
@@ -32,6 +33,8 @@ SCHEMA = pa.schema(
     ]
 )
 _BATCH = 4096
+_Range = Tuple[int, int, str]
+"""A link in a sentence: characters, and the title."""
 
 
 class Anchor(NamedTuple):
@@ -98,7 +101,7 @@ class AnchorsTask:
                 *(column.to_pylist() for column in batch.columns), strict=True
             ):
                 if redirect is None:
-                    totals["pages read"] += 1
+                    totals[PAGES_READ] += 1
                     sentences += reader.read(page_id, text, counts)
                 if len(sentences) >= _BATCH:
                     yield to_batch(sentences)
@@ -122,31 +125,31 @@ class AnchorReader:
 
     def read(self, page_id: int, text: str, counts: Counts) -> Iterator[AnchoredSentence]:
         """The anchored sentences of a page. Counts as ``AnchorsTask`` says."""
-        settings, dropped, totals = self.settings, counts["dropped"], counts["totals"]
+        settings = self.settings
         prose, links = self._clean(text)
-        following = 0
-        for number, (start, end) in enumerate(
-            sentence_spans(prose, lang=settings.lang, unbroken=[link[:2] for link in links])
-        ):
+        spans = sentence_spans(prose, lang=settings.lang, unbroken=[link[:2] for link in links])
+        following = number = few = long = tokens = anchored = cut = 0
+        for number, (start, end) in enumerate(spans, 1):
             first = following
             while following < len(links) and links[following].start < end:
                 following += 1
-            totals["sentences read"] += 1
             if following - first < settings.min_anchors:
-                dropped[FEW_ANCHORS] += 1
+                few += 1
                 continue
-            inside = [Link(a - start, b - start, title) for a, b, title in links[first:following]]
+            inside = [(a - start, b - start, title) for a, b, title in links[first:following]]
             whole = self._split(prose[start:end])
             words, anchors = _align(whole, inside)
             if 0 < settings.max_tokens < len(words.tokens):
-                dropped[TOO_LONG] += 1
+                long += 1
                 continue
-            counts["changed"][SPLIT_TOKEN] += len(words.tokens) - len(whole.tokens)
-            totals["anchors"] += len(inside)
-            totals["tokens"] += len(words.tokens)
-            yield AnchoredSentence(
-                words.tokens, words.spaces, anchors, f"{page_id}-{number}", str(page_id)
-            )
+            cut += len(words.tokens) - len(whole.tokens)
+            anchored += len(inside)
+            tokens += len(words.tokens)
+            name = f"{page_id}-{number - 1}"
+            yield AnchoredSentence(words.tokens, words.spaces, anchors, name, str(page_id))
+        counts["totals"].update({SENTENCES: number, ANCHORS: anchored, TOKENS: tokens})
+        counts["dropped"].update({FEW_ANCHORS: few, TOO_LONG: long})
+        counts["changed"].update({SPLIT_TOKEN: cut})
 
 
 def to_batch(sentences: Sequence[AnchoredSentence]) -> pa.RecordBatch:
@@ -177,7 +180,7 @@ def _reader_of(settings: AnchorsTask) -> AnchorReader:
     return AnchorReader(settings)
 
 
-def _align(words: Words, links: Sequence[Link]) -> Tuple[Words, List[Anchor]]:
+def _align(words: Words, links: Sequence[_Range]) -> Tuple[Words, List[Anchor]]:
     """Links on tokens. A token in which one begins or ends is cut: no link gets lost."""
     anchors = []
     for start, end, title in links:
@@ -188,7 +191,7 @@ def _align(words: Words, links: Sequence[Link]) -> Tuple[Words, List[Anchor]]:
     return words, anchors
 
 
-def _cut(words: Words, links: Sequence[Link]) -> Words:
+def _cut(words: Words, links: Sequence[_Range]) -> Words:
     """Cut tokens where links begin and end, such as ``Inc.`` in ``[[Apple Inc]].``."""
     borders = {place for link in links for place in link[:2]}
     cut = Words([], [], [], [])
