@@ -1,6 +1,7 @@
 """Sentences with their anchors: tokens, and which of them link to which page."""
 
 from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -148,8 +149,8 @@ class AnchorReader:
             name = f"{page_id}-{number - 1}"
             yield AnchoredSentence(words.tokens, words.spaces, anchors, name, str(page_id))
         counts["totals"].update({SENTENCES: number, ANCHORS: anchored, TOKENS: tokens})
-        counts["dropped"].update({FEW_ANCHORS: few, TOO_LONG: long})
-        counts["changed"].update({SPLIT_TOKEN: cut})
+        counts["dropped"].update(+Counter({FEW_ANCHORS: few, TOO_LONG: long}))
+        counts["changed"].update(+Counter({SPLIT_TOKEN: cut}))
 
 
 def to_batch(sentences: Sequence[AnchoredSentence]) -> pa.RecordBatch:
