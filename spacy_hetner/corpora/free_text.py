@@ -19,6 +19,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 NOT_UTF8 = "line that is not UTF-8"
 NOT_JSON = "line or file that is no JSON"
+HALF = "text with half a character"
 NO_TEXT = "line without a text under its key or in its column"
 CUT_OFF = "file that is damaged or cut off"
 
@@ -86,6 +87,8 @@ def read_texts(
         for number, text in enumerate(_texts_in(line, layout)):
             if isinstance(text, _Loss):
                 _drop(text.cause, f"{shard.source}, byte {offset}", counts, strict)
+            elif not _is_whole(text):
+                _drop(HALF, f"{shard.source}, byte {offset}", counts, strict)
             elif text.strip():
                 yield FreeText(f"{name}@{offset}" + (f".{number}" if number else ""), text.strip())
 
@@ -154,6 +157,15 @@ def _texts_in(line: bytes, layout: TextLayout) -> Iterator[Any]:
     else:
         found = value.get(layout.key) if isinstance(value, dict) else None
         yield found if isinstance(found, str) else _Loss(NO_TEXT)
+
+
+def _is_whole(text: str) -> bool:
+    r"""Whether no half of a surrogate pair is in a text, as ``"\\ud83d"`` in JSON makes one."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _values_of(key: str, value: Any) -> Iterator[str]:

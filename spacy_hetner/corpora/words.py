@@ -54,7 +54,8 @@ def make_splitter(lang: str, *, per_character: bool = False) -> Splitter:
     """
     if (code := language_code(lang)) in _UNSPACED:
         create = spacy.registry.tokenizers.get(CHINESE_TOKENIZER)(per_character=per_character)
-        return DocSplitter(lambda: create(spacy.blank("xx")))
+        split = create(spacy.blank("xx")).split
+        return lambda text: _words_of(*split(text))
     tokenizer = make_tokenizer(code, per_character=per_character)
     return (
         ChunkSplitter(tokenizer)

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Union
+from typing import Any, Callable, Iterable, Iterator, List, Tuple, Union
 
 import srsly
 from spacy.language import Language
@@ -76,9 +76,7 @@ class ChineseTokenizer:
 
         RAISES (ValueError): HE040 for a lone surrogate, which is half a character.
         """
-        pairs = _pattern(self.per_character).findall(text)
-        words = [word for word, _ in pairs]
-        spaces = [bool(space) for _, space in pairs]
+        words, spaces = self.split(text)
         try:
             return Doc(self.vocab, words=words, spaces=spaces)
         except UnicodeEncodeError:
@@ -86,6 +84,11 @@ class ChineseTokenizer:
             raise ValueError(
                 Errors.HE040.format(code=f"U+{ord(text[place]):04X}", place=place)
             ) from None
+
+    def split(self, text: str) -> Tuple[List[str], List[bool]]:
+        """The tokens of a text, and whether a blank follows each: what a Doc would hold."""
+        pairs = _pattern(self.per_character).findall(text)
+        return [word for word, _ in pairs], [bool(space) for _, space in pairs]
 
     def pipe(self, texts: Iterable[str], **_: Any) -> Iterator[Doc]:
         """Tokenise a stream of texts."""

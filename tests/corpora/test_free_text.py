@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from spacy_hetner.corpora.free_text import (
     CUT_OFF,
+    HALF,
     LINES,
     NO_TEXT,
     NOT_JSON,
@@ -92,10 +93,15 @@ def damaged_files(folder):
         (write(folder / "d.jsonl", '{"s": "x"}\n{"t": "x"}\n'), TextLayout("jsonl", "s"), NO_TEXT),
         (write(folder / "e.jsonl", '{"s": "x"}\n[1]\n'), TextLayout("jsonl", "s"), NO_TEXT),
         (write(folder / "f.json", '{"s": "x"'), TextLayout("json", "s"), NOT_JSON),
+        (
+            write(folder / "g.jsonl", '{"s": "\\ud83d"}\n{"s": "x"}\n'),
+            TextLayout("jsonl", "s"),
+            HALF,
+        ),
     ]
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(7))
 def test_what_cannot_be_read_is_counted_or_refused(tmp_path, number):
     path, layout, cause = damaged_files(tmp_path)[number]
     texts, dropped = read_all([path], layout)

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_hetner.corpora import words as module
-from spacy_hetner.corpora.readers.texts import make_tokenizer
+from spacy_hetner.corpora.readers.texts import CHINESE_TOKENIZER, make_tokenizer
 from spacy_hetner.corpora.sentences import split_sentences
-from spacy_hetner.corpora.words import ChunkSplitter, make_splitter
+from spacy_hetner.corpora.words import ChunkSplitter, DocSplitter, make_splitter
 from spacy_hetner.wiki.dump import read_pages
 from spacy_hetner.wiki.wikitext import Cleaner
 
@@ -120,7 +120,8 @@ def test_memory_is_bounded(monkeypatch):
 
 def test_strings_of_docs_are_bounded(monkeypatch):
     monkeypatch.setattr(module, "MAX_KNOWN", 500)
-    split = module.make_splitter.__wrapped__("zh")
+    create = spacy.registry.tokenizers.get(CHINESE_TOKENIZER)()
+    split = DocSplitter(lambda: create(spacy.blank("xx")))
     for number in range(2000):
         assert split(f"第{number}号").tokens == ["第", str(number), "号"]
     assert len(split._tokenizer.vocab.strings) <= 510

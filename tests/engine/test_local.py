@@ -11,10 +11,11 @@ from engine.toy_tasks import PATIENCE, begun, run
 from spacy_hetner.engine.local import LocalEngine
 
 DRIVER = """
-import sys
+import signal, sys
 from pathlib import Path
 from engine.toy_tasks import run
 from spacy_hetner.engine.local import LocalEngine
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what runs in the background
 folder, workers, trouble = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 run(LocalEngine(workers), folder, victim="02", trouble=trouble)
 """
