@@ -427,6 +427,18 @@ class Errors(metaclass=_WithCode):
         "{place}: {cause}. Correct the file, or leave out strict: what cannot be read is then "
         "dropped and counted."
     )
+    HE168 = (
+        "Typing links by an ontology takes both, files of types (--types) and a class tree "
+        "(--ontology): give the other one too, or neither."
+    )
+    HE169 = (
+        "Several type maps have one name: {maps}. Their output is named by them: rename the files "
+        "so that all differ."
+    )
+    HE183 = (
+        "Several input files are called {names}: texts are named by their file, and no two may "
+        "have the same name. Rename the files, or label the folders in jobs of their own."
+    )
     HE182 = (
         "{store} is a store of records and {text} a file of texts: label them in two jobs, since "
         "only texts are cut into sentences and tokens."

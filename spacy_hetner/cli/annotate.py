@@ -91,7 +91,7 @@ def annotate_cli(
         max_region=max_region,
         seed=seed,
     )
-    print(counts_table(counts, ("totals", "labels", "dropped")))
+    print(counts_table(counts, ("totals", "labels", "dropped", "places")))
     msg.good(f"Saved the labelled sentences to {output}")
     if report is not None:
         write_json(report, counts)

@@ -196,7 +196,7 @@ def annotate(
     )
     _gazetteer(task.labels.gazetteer)  # a wrong folder is told before any work is done
     stores = [path for path in inputs if _is_store(Path(path))]
-    texts = [path for path in inputs if path not in stores]
+    texts = [path for path in inputs if path not in stores] + _texts_beside(stores)
     if stores and texts:
         raise ValueError(Errors.HE182.format(store=stores[0], text=texts[0]))
     shards = (
@@ -210,12 +210,25 @@ def annotate(
     return engine.map(task, shards, out, key=key, resume=resume, description="annotate")
 
 
+def _texts_beside(stores: Sequence[PathLike]) -> List[PathLike]:
+    """Files in folders of stores that are neither stores nor an engine's notes on them."""
+    folders = [path for path in map(Path, stores) if path.is_dir()]
+    files = [file for folder in folders for file in sorted(folder.iterdir()) if file.is_file()]
+    return [file for file in files if file.suffix not in (".parquet", ".json", "")]
+
+
 def _is_store(path: Path) -> bool:
     return path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet")))
 
 
-@lru_cache(maxsize=2)
 def _gazetteer(folder: str) -> Gazetteer:
+    """A gazetteer, read once a process, and again if it was written anew."""
+    files = sorted(Path(folder).glob("*"))
+    return _read_gazetteer(folder, tuple(file.stat().st_mtime_ns for file in files))
+
+
+@lru_cache(maxsize=2)
+def _read_gazetteer(folder: str, written: Tuple[int, ...]) -> Gazetteer:
     return Gazetteer.from_disk(folder)
 
 
@@ -229,15 +242,16 @@ def _spans(matches: TokenMatches, gazetteer: Gazetteer) -> List[LabelledSpan]:
 
 
 def _meta(record: Record, spans: List[LabelledSpan], settings: DistantLabels) -> Dict[str, Any]:
-    meta = {key: value for key, value in record.meta.items() if key != UNKNOWN}
+    meta = {key: value for key, value in record.meta.items() if key not in (UNKNOWN, NON_ENTITIES)}
     taken = [False] * len(record.tokens)
     for span in spans:
         taken[span.start : span.end] = [True] * (span.end - span.start)
     if settings.unmatched == "unknown" and not all(taken):
         meta[UNKNOWN] = runs([not inside for inside in taken])
     if wanted := round(settings.non_entities * len(spans)):
+        identity = record.id or " ".join(record.tokens)
         meta[NON_ENTITIES] = sample_regions(
-            record.id, taken, wanted, max_region=settings.max_region, seed=settings.seed
+            identity, taken, wanted, max_region=settings.max_region, seed=settings.seed
         )
     return meta
 

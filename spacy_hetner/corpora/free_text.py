@@ -1,6 +1,7 @@
 """Free text: raw sentences from files, cut into shards that several workers can read."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, List, NamedTuple, Sequence, Tuple
@@ -9,7 +10,7 @@ from ..engine.task import Counts, Shard
 from ..errors import Errors
 from ..sources import PACKED_SUFFIXES, UNREADABLE, open_binary
 from ..types import PathLike
-from ..validation import check_choice
+from ..validation import check_choice, check_count
 
 LAYOUTS = ("lines", "jsonl", "json")
 WHOLE = -1
@@ -41,7 +42,8 @@ class TextLayout:
         objects at any depth.
     column (int): In ``lines``, the column between tabs, counted from 1; 0 takes the line.
 
-    Raises ValueError for an unknown kind (HE004), JSON without a key and lines with one (HE180).
+    Raises ValueError for an unknown kind (HE004), a negative column (HE078), JSON without a key and
+    lines with one (HE180).
     """
 
     kind: str = "lines"
@@ -50,6 +52,7 @@ class TextLayout:
 
     def __post_init__(self) -> None:
         check_choice("layout", self.kind, LAYOUTS)
+        check_count("column", self.column, 0)
         if (self.kind == "lines") == bool(self.key) or (self.column and self.kind != "lines"):
             raise ValueError(Errors.HE180.format(kind=self.kind, key=self.key, column=self.column))
 
@@ -63,7 +66,12 @@ def text_shards(
     """Cut files into shards at line ends. What is packed or one JSON value stays one shard.
 
     ``start`` and ``end`` of a shard are bytes, ``(0, WHOLE)`` those of a file that is not cut.
+
+    Raises ValueError (HE183) for two files of one name, since texts are named by it.
     """
+    names = Counter(path.name for path in paths)
+    if repeated := [name for name, count in names.items() if count > 1]:
+        raise ValueError(Errors.HE183.format(names=", ".join(repeated[:5])))
     shards: List[Shard] = []
     for path in paths:
         whole = layout.kind == "json" or path.suffix in PACKED_SUFFIXES
@@ -78,7 +86,8 @@ def read_texts(
 ) -> Iterator[FreeText]:
     """Stream the texts of a shard; blank ones are passed over.
 
-    What cannot be read is counted under ``dropped`` by its cause, and with ``strict`` an error.
+    What cannot be read is counted under ``dropped`` by its cause, with the place of the first under
+    ``places``, and with ``strict`` an error.
 
     Raises ValueError (HE181), with file and byte, for the first such thing if ``strict``.
     """
@@ -140,20 +149,20 @@ def _texts_in(line: bytes, layout: TextLayout) -> Iterator[Any]:
     except UnicodeDecodeError:
         yield _Loss(NOT_UTF8)
         return
+    if not text.strip():
+        return
     if layout.kind == "lines":
         columns = text.split("\t") if layout.column else [text]
         has_column = layout.column <= len(columns)
-        yield columns[max(0, layout.column - 1)] if has_column or not text else _Loss(NO_TEXT)
-        return
-    if not text.strip():
+        yield columns[max(0, layout.column - 1)] if has_column else _Loss(NO_TEXT)
         return
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         yield _Loss(NOT_JSON)
         return
     if layout.kind == "json":
-        yield from _values_of(layout.key, value)
+        yield from list(_values_of(layout.key, value)) or [_Loss(NO_TEXT)]
     else:
         found = value.get(layout.key) if isinstance(value, dict) else None
         yield found if isinstance(found, str) else _Loss(NO_TEXT)
@@ -168,13 +177,17 @@ def _is_whole(text: str) -> bool:
     return True
 
 
-def _values_of(key: str, value: Any) -> Iterator[str]:
-    """All texts under a key, at any depth of a JSON value, in its order."""
+def _values_of(key: str, value: Any) -> Iterator[Any]:
+    """All texts under a key, at any depth of a JSON value, in its order.
+
+    A ``_Loss`` for what stands under the key and is neither a text nor holds others.
+    """
     if isinstance(value, dict):
-        if isinstance(value.get(key), str):
-            yield value[key]
-        for inner in value.values():
-            yield from _values_of(key, inner)
+        for name, inner in value.items():
+            if name != key or isinstance(inner, (dict, list)):
+                yield from _values_of(key, inner)
+            else:
+                yield inner if isinstance(inner, str) else _Loss(NO_TEXT)
     elif isinstance(value, list):
         for inner in value:
             yield from _values_of(key, inner)
@@ -183,4 +196,6 @@ def _values_of(key: str, value: Any) -> Iterator[str]:
 def _drop(cause: str, place: str, counts: Counts, strict: bool) -> None:
     if strict:
         raise ValueError(Errors.HE181.format(place=place, cause=cause))
+    if cause not in counts["dropped"]:
+        counts["places"][f"first {cause}: {place}"] += 1
     counts["dropped"][cause] += 1

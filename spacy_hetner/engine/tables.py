@@ -18,6 +18,7 @@ from .task import Shard
 from .work import ROW_GROUP
 
 _DIGEST_BYTES = 16
+_HASHED_WHOLE, _END = 2**26, 2**16
 
 
 def parquet_files(paths: Union[PathLike, Sequence[PathLike]]) -> List[Path]:
@@ -93,9 +94,10 @@ def digest(
 
 
 def identify(paths: Union[PathLike, Sequence[PathLike]]) -> List[Dict[str, Any]]:
-    """What tells files from others, for the key of a job: names, sizes, and a hash of both ends.
+    """What tells files from others, for the key of a job: names, sizes and a hash of the content.
 
-    Cheap also for a dump of many gigabytes, which is not read as a whole.
+    Of a file of more than 64 MB, such as a dump, only both ends are read; the time at which it was
+    last written stands for what lies between.
 
     Raises ValueError (HE075) for what is not there.
     """
@@ -104,12 +106,17 @@ def identify(paths: Union[PathLike, Sequence[PathLike]]) -> List[Dict[str, Any]]
 
 
 def _identify(path: Path) -> Dict[str, Any]:
-    size, end = path.stat().st_size, 2**16
+    status = path.stat()
+    found: Dict[str, Any] = {"name": path.name, "bytes": status.st_size}
     with path.open("rb") as file:
-        hashed = hashlib.blake2b(file.read(end), digest_size=8)
-        file.seek(max(0, size - end))
-        hashed.update(file.read(end))
-    return {"name": path.name, "bytes": size, "ends": hashed.hexdigest()}
+        if status.st_size <= _HASHED_WHOLE:
+            hashed = hashlib.blake2b(file.read(), digest_size=_DIGEST_BYTES)
+        else:
+            hashed = hashlib.blake2b(file.read(_END), digest_size=_DIGEST_BYTES)
+            file.seek(status.st_size - _END)
+            hashed.update(file.read(_END))
+            found["written"] = status.st_mtime_ns
+    return {**found, "hash": hashed.hexdigest()}
 
 
 def _read(

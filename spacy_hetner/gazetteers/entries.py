@@ -43,18 +43,18 @@ def read_entries(source: Source, losses: Losses) -> Iterator[Entry]:
     rows = json_rows(text, source) if is_json else table_rows(text, source, losses)
     for place, name, label, frequency in rows:
         times = _times(frequency)
-        if not isinstance(name, str):
-            losses.add("value that is no text", place, str(name))
+        if not isinstance(name, str) or not isinstance(label, str):
+            losses.add("value that is no text", place, str(name if label == "" else label))
         elif _HALVES.search(name):
             losses.add(f"not valid {source.encoding}, or half a character", place, name)
         elif not name.strip():
             losses.add("empty name", place, name)
-        elif not (label or source.label):
+        elif not (label.strip() or source.label.strip()):
             losses.add("no label", place, name)
         elif not math.isfinite(times):
             losses.add("frequency that is no number", place, str(frequency))
         else:
-            label = str(label or source.label).strip()
+            label = label.strip() or source.label.strip()
             yield Entry(" ".join(name.split()), label, times, place)
 
 

@@ -27,14 +27,16 @@ from ..corpora.steps import LABELS, KeepPart, RecordTask, Relabel, Step
 from ..engine.engine import Engine
 from ..engine.tables import identify, parquet_shards
 from ..engine.task import Counts, Task
+from ..errors import Errors
 from ..files import write_json
+from ..gazetteers.gazetteer import Gazetteer
 from ..labels.type_map import UNTYPED, load_type_map
 from ..losses import Losses
 from ..sources import find_files
 from ..types import PathLike
 from ..validation import check_choice, check_count, check_range
 from .anchors import AnchorsTask
-from .dump import PagesTask, dump_shards, read_header
+from .dump import SUFFIXES, PagesTask, dump_shards, read_header
 from .filters import RARE_ACTIONS, DropRare, DropUntyped, ThinCommon, common_labels, rare_labels
 from .instance_types import read_instance_types
 from .ontology import read_ontology
@@ -56,6 +58,9 @@ class TypedCorpus:
         as ``train-4types`` for the map ``4types``.
     untyped (str): Label of links whose page has no type.
     strict (bool): Stop at a faulty line among the types.
+
+    Raises ValueError for settings out of range (HE002, HE004, HE078), types without an ontology or
+    the other way round (HE168), and maps of one name (HE169).
     """
 
     types: Sequence[str]
@@ -77,6 +82,11 @@ class TypedCorpus:
         check_range("dev_share", self.dev_share, 0, 1)
         check_range("alpha", self.alpha, 0, 1)
         check_count("draws", self.draws, 0)
+        if not self.types or not self.ontology:
+            raise ValueError(Errors.HE168)
+        stems = [Path(name).stem for name in self.maps]
+        if len(set(stems)) < len(stems):
+            raise ValueError(Errors.HE169.format(maps=", ".join(self.maps)))
 
 
 @dataclass(frozen=True)
@@ -134,6 +144,7 @@ class WikiJob:
             found = json.loads(note.read_text(encoding="utf8"))
             if found["key"] == key:
                 return self._note(name, found["counts"])
+        note.unlink(missing_ok=True)  # it says that the files are there: not while they are written
         counts = build()
         write_json(note, {"key": key, "counts": counts})
         return self._note(name, counts)
@@ -174,18 +185,33 @@ def build_wiki(
 
     Raises ValueError as the dump's, the ontology's and the gazetteer's readers do, and the engine.
     """
+    files = [file.absolute() for file in find_files(dumps, SUFFIXES)]
+    _check_inputs(typed, anchored)
     job = WikiJob(Path(out).resolve(), engine, resume)
-    job.read_dumps(dumps, PagesTask(strict=strict))
-    header = read_header(find_files(dumps)[0])
+    job.read_dumps(files, PagesTask(strict=strict))
+    header = read_header(files[0])
     anchors = AnchorsTask(lang, namespaces=tuple(header.namespaces.own))
-    job.map("anchors", anchors, "pages", settings=asdict(anchors))
+    dumped = identify(files)
+    job.map("anchors", anchors, "pages", settings=asdict(anchors), dumps=dumped)
     redirects = job.out / "redirects.arrow"
-    job.once("redirects", {"pages": job.counts["pages"]}, lambda: _redirects(job, redirects))
+    key = {"pages": job.counts["pages"], "dumps": dumped}
+    job.once("redirects", key, lambda: _redirects(job, redirects))
     if typed is not None:
         _type(job, typed, redirects, seed)
     if anchored is not None:
         _take_anchors(job, anchored, redirects)
     return job.counts
+
+
+def _check_inputs(typed: Optional[TypedCorpus], anchored: Optional[AnchorCorpus]) -> None:
+    """Raise before the work, not after hours, for files that are not there or cannot be read."""
+    if typed is not None:
+        find_files(typed.types)
+        read_ontology(typed.ontology)
+        for name in typed.maps:
+            load_type_map(name)
+    if anchored is not None and anchored.gazetteer:
+        Gazetteer.from_disk(anchored.gazetteer)
 
 
 def _redirects(job: WikiJob, path: Path) -> Counts:
@@ -201,19 +227,20 @@ def _type(job: WikiJob, settings: TypedCorpus, redirects: Path, seed: int) -> No
         "types": identify(settings.types),
         "ontology": identify(settings.ontology),
         "redirects": job.counts["redirects"],
+        "strict": settings.strict,
     }
     job.once("types", key, lambda: _index(settings, redirects, index))
     untyped = settings.untyped
     by_index = TypeAnchors(ByIndex(str(index), untyped))
-    counts = job.map("typed", by_index, "anchors", untyped=untyped, types=job.counts["types"])
-    rare = rare_labels(counts[LABELS], min_count=settings.min_count, untyped=untyped)
+    counts = job.map("typed", by_index, "anchors", untyped=untyped, types=key)
+    rare = rare_labels(counts.get(LABELS, {}), min_count=settings.min_count, untyped=untyped)
     _filter(job, "kept", "typed", DropRare(rare, settings.rare, untyped), DropUntyped(untyped))
-    common = common_labels(job.counts["kept"][LABELS], top=settings.top)
+    common = common_labels(job.counts["kept"].get(LABELS, {}), top=settings.top)
     thin = ThinCommon(common, seed, untyped)
     for part in ("train", "dev"):
         _filter(job, part, "kept", thin, KeepPart(part, seed, settings.dev_share))
     parts = ["train", "dev"]
-    if job.counts["train"][LABELS]:
+    if job.counts["train"].get(LABELS):
         draws = settings.draws or None
         balance = make_balance(job.counts["train"], seed=seed, alpha=settings.alpha, draws=draws)
         _filter(job, "balanced", "train", balance)

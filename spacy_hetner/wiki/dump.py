@@ -80,7 +80,9 @@ def dump_shards(paths: Union[PathLike, Sequence[PathLike]], *, megabytes: int = 
     for path in find_files(given, SUFFIXES):
         points = cut_points(path, step)
         ends = [*points[1:], path.stat().st_size]
-        ranges += [(str(path), start, end) for start, end in zip(points, ends, strict=True)]
+        ranges += [
+            (str(path.absolute()), start, end) for start, end in zip(points, ends, strict=True)
+        ]
     width = max(5, len(str(len(ranges))))
     return [Shard(f"{number:0{width}d}", *piece) for number, piece in enumerate(ranges)]
 

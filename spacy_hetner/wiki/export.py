@@ -211,7 +211,7 @@ def make_page(fields: Dict[str, str]) -> Optional[Page]:
         return None
     text = fields.get("text", "")
     if "redirect" in fields:
-        redirect: Optional[str] = normalise_title(fields["redirect"])
+        redirect: Optional[str] = normalise_title(fields["redirect"]) or None
     else:
         redirect = _redirect_of(text)
     return Page(int(number), int(namespace), title, redirect, text)
@@ -224,7 +224,7 @@ def _redirect_of(text: str) -> Optional[str]:
         return None
     word = match[1]
     is_redirect = word.upper() == word or word.lower() in _REDIRECT_WORDS.split()
-    return normalise_title(match[2]) if is_redirect else None
+    return (normalise_title(match[2]) or None) if is_redirect else None
 
 
 def _make_parser() -> expat.XMLParserType:

@@ -82,6 +82,12 @@ def test_what_the_dictionary_does_not_know_can_stay_unknown(gazetteer):
     assert counts["totals"]["sentences read"] == 2
 
 
+def test_old_examples_of_no_entity_give_way(gazetteer):
+    old = record_of("在南京好", meta={NON_ENTITIES: [[1, 2]], "page": 1})
+    (record,), _ = label([old], gazetteer)
+    assert record.meta == {"page": 1}
+
+
 def test_sentences_without_a_mention_are_left_out_and_counted(gazetteer):
     records, counts = label([record_of("无"), record_of("南京", "b")], gazetteer)
     assert [record.id for record in records] == ["b"]
@@ -163,6 +169,23 @@ def test_records_are_labelled_on_their_own_tokens(folder, tmp_path):
     annotate([store], tmp_path / "out", folder, make_engine(), lang="zh")
     (record,) = read_stores([tmp_path / "out"])
     assert (record.tokens, record.spans) == (["南京", "市长"], [(0, 1, "GPE")])
+
+
+def test_a_gazetteer_written_anew_is_read_anew(texts, tmp_path):
+    for number, label_ in enumerate(("ONE", "TWO")):
+        Gazetteer({"南京": [label_]}).to_disk(tmp_path / "names")
+        counts = run_job(texts, tmp_path / "names", tmp_path / f"out{number}")
+        assert counts["labels"] == {label_: 50}
+    with pytest.raises(ValueError, match="HE125"):
+        run_job(texts, tmp_path / "names", tmp_path / "out0")
+
+
+def test_texts_beside_stores_are_not_passed_over(folder, tmp_path):
+    (tmp_path / "in").mkdir()
+    write_parquet([record_of("a")], tmp_path / "in" / "gold.parquet")
+    (tmp_path / "in" / "more.txt").write_text("text", encoding="utf8")
+    with pytest.raises(ValueError, match=r"HE182.*more\.txt"):
+        annotate([tmp_path / "in"], tmp_path / "out", folder, make_engine(), lang="zh")
 
 
 def test_stores_and_texts_are_not_mixed(texts, folder, tmp_path):

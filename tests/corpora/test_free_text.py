@@ -84,6 +84,31 @@ def test_column(tmp_path):
     assert ([text for _, text in texts], dropped) == (["x", "y"], {NO_TEXT: 1})
 
 
+def test_blank_lines_have_no_columns_to_miss(tmp_path):
+    path = write(tmp_path / "a.tsv", "t1\tx\n\nt2\ty\n")
+    assert read_all([path], TextLayout(column=2))[0] == [("a.tsv@0", "x"), ("a.tsv@6", "y")]
+
+
+def test_texts_missing_in_json_are_counted(tmp_path):
+    value = [{"s": ["x"]}, {"s": 5}, {"t": "z"}, {"s": "y"}]
+    path = write(tmp_path / "a.json", json.dumps(value))
+    assert read_all([path], TextLayout("json", "s")) == ([("a.json@0.1", "y")], {NO_TEXT: 1})
+    assert read_all([path], TextLayout("json", "gone")) == ([], {NO_TEXT: 1})
+
+
+def test_json_without_an_end_of_brackets_is_counted(tmp_path):
+    path = write(tmp_path / "a.jsonl", "[" * 200_000 + '\n{"s": "x"}\n')
+    assert read_all([path], TextLayout("jsonl", "s"))[1] == {NOT_JSON: 1}
+
+
+def test_files_of_one_name_are_refused(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "x.txt", "t")
+    with pytest.raises(ValueError, match=r"HE183.*x\.txt"):
+        text_shards([tmp_path / "a" / "x.txt", tmp_path / "b" / "x.txt"], LINES)
+
+
 def damaged_files(folder):
     packed = bz2.compress(b"whole line\n" * 5000)
     return [
@@ -122,3 +147,5 @@ def test_settings_that_do_not_go_together(settings):
 def test_unknown_layout():
     with pytest.raises(ValueError, match="HE004"):
         TextLayout("xml")
+    with pytest.raises(ValueError, match="HE078"):
+        TextLayout(column=-1)

@@ -250,3 +250,11 @@ def test_a_folder_stands_for_its_files(tmp_path):
     assert found == [Source(tmp_path / name, label="X", skip=1) for name in ("a.txt", "b.txt")]
     with pytest.raises(ValueError, match="HE075"):
         Source(tmp_path / "c.txt").files()
+
+
+def test_labels_that_are_none_are_counted_or_those_of_the_file(tmp_path):
+    path = write(tmp_path, "a.tsv", "Ann\t \nBob\tPER\n")
+    entries, lost = read(path, label="X", label_column=2)
+    assert [(entry.text, entry.label) for entry in entries] == [("Ann", "X"), ("Bob", "PER")]
+    entries, lost = read(path, label=" ", label_column=2)
+    assert [entry.text for entry in entries] == ["Bob"] and lost == {"no label": 1}

@@ -55,6 +55,7 @@ def knowledge(tmp_path_factory):
 
 
 def run(dump, knowledge, out, *, engine=None, **settings):
+    """Build all that can be built, or what the settings say."""
     typed = TypedCorpus(
         [str(knowledge / "types.txt")], str(knowledge / "classes.tsv"), maps=["4types"]
     )
@@ -136,6 +137,30 @@ def test_another_job_in_the_folder_is_refused(built, dump, knowledge):
         run(dump, knowledge, built[0], seed=1)
 
 
+def test_changed_types_make_another_job(dump, knowledge, tmp_path):
+    run(dump, knowledge, tmp_path / "out", anchored=None)
+    swapped = tmp_path / "types.txt"
+    swapped.write_text(TYPES.replace("person", "x").replace("place", "person"), encoding="utf8")
+    typed = TypedCorpus([str(swapped)], str(knowledge / "classes.tsv"))
+    with pytest.raises(ValueError, match="HE125"):
+        run(dump, knowledge, tmp_path / "out", typed=typed, anchored=None)
+
+
+def test_nothing_typed_gives_empty_corpora(dump, knowledge, tmp_path):
+    (tmp_path / "types.txt").write_text("Zug\ttype\tplace\n", encoding="utf8")
+    typed = TypedCorpus([str(tmp_path / "types.txt")], str(knowledge / "classes.tsv"))
+    counts = run(dump, knowledge, tmp_path / "out", typed=typed, anchored=None)
+    assert counts["train"]["rows"]["total"] == 0 and "balanced" not in counts
+
+
+def test_other_files_beside_the_dump_do_not_matter(dump, knowledge, tmp_path, built):
+    (tmp_path / "dumps").mkdir()
+    (tmp_path / "dumps" / dump.name).write_bytes(dump.read_bytes())
+    (tmp_path / "dumps" / "an-index.txt.bz2").write_bytes(bz2.compress(b"600:10:A\n"))
+    run(tmp_path / "dumps", knowledge, tmp_path / "out", typed=None, anchored=None)
+    assert digest(tmp_path / "out" / "anchors") == digest(built[0] / "anchors")
+
+
 def test_lost_part_is_made_again(dump, knowledge, built, tmp_path):
     out = tmp_path / "out"
     run(dump, knowledge, out)
@@ -147,11 +172,18 @@ def test_lost_part_is_made_again(dump, knowledge, built, tmp_path):
 
 @pytest.mark.parametrize(
     "settings, code",
-    [({"rare": "gone"}, "HE004"), ({"alpha": 2.0}, "HE002"), ({"min_count": -1}, "HE078")],
+    [
+        ({"rare": "gone"}, "HE004"),
+        ({"alpha": 2.0}, "HE002"),
+        ({"min_count": -1}, "HE078"),
+        ({"ontology": ""}, "HE168"),
+        ({"types": []}, "HE168"),
+        ({"maps": ["a/m.tsv", "b/m.tsv"]}, "HE169"),
+    ],
 )
 def test_wrong_settings_of_the_typed_corpus(settings, code):
     with pytest.raises(ValueError, match=code):
-        TypedCorpus(["types"], "classes", **settings)
+        TypedCorpus(**{"types": ["types"], "ontology": "classes", **settings})
 
 
 @pytest.mark.parametrize(
