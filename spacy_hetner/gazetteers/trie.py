@@ -7,8 +7,8 @@ each length, and almost nothing once few places are left.
 
 Why not a library's Aho-Corasick automaton: those that can be had from Python hand out a tuple a
 match, which costs more than to find it, and cannot be told where entries may begin, which tokens
-do. Beside daachorse 0.5, the fastest of them, in one process on Chinese characters: 0.8 to 0.9
-times as fast at 10 matches a hundred characters, 1.8 times at 90, 2.6 times once its matches are
+do. Beside daachorse 0.5, the fastest of them, in one process on Chinese characters: 0.7 to 0.9
+times as fast at 10 matches a hundred characters, 1.4 times at 90, 2.6 times once its matches are
 arrays too (``benchmarks/gazetteer.py``). On English characters, most of which begin some name, it
 is 2.5 times as fast as this; on English tokens, as names are looked for there, this is 1.4 times
 as fast as it.
