@@ -26,7 +26,7 @@ from spacy_hetner.engine.make import make_engine
 from spacy_hetner.files import write_json
 from spacy_hetner.wiki.build import AnchorCorpus, TypedCorpus, build_wiki
 from spacy_hetner.wiki.dump import read_pages
-from spacy_hetner.wiki.export import Page
+from spacy_hetner.wiki.dump_xml import Page
 from spacy_hetner.wiki.report import summarize
 
 RESULTS = Path(__file__).resolve().parent / "results" / "wiki"

@@ -1,8 +1,9 @@
-"""How files are written: whole, or not at all."""
+"""How files are written, whole or not at all, and how what many shards need is read once."""
 
 import json
 import os
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
@@ -37,3 +38,17 @@ def write_json(path: PathLike, content: Mapping[str, Any]) -> None:
     text = json.dumps(content, indent=2, ensure_ascii=False)
     with replacing(path) as partial:
         partial.write_text(f"{text}\n", encoding="utf8", newline="\n")
+
+
+def load_once(kind: Any, path: PathLike) -> Any:
+    """What ``kind.from_disk(path)`` gives, read once a process, and again if it was written anew.
+
+    path (PathLike): A file, or a folder whose files are put into it by renaming, see ``replacing``.
+    """
+    path = Path(path)
+    return _load(kind, str(path), path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=8)
+def _load(kind: Any, path: str, written: int) -> Any:
+    return kind.from_disk(path)

@@ -6,17 +6,17 @@ The dictionary is matched leftmost-longest over tokens, so that of entries that 
 """
 
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
-from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, Dict, Iterable, Iterator, List, Sequence, Tuple, TypeVar
+from typing import Any, ClassVar, Dict, Iterator, List, Sequence, Tuple
 
 import pyarrow as pa
+from spacy.util import minibatch
 
 from ..engine.engine import Engine
 from ..engine.tables import identify, parquet_shards, read_shard
 from ..engine.task import Counts, Shard
 from ..errors import Errors
+from ..files import load_once
 from ..gazetteers.gazetteer import Gazetteer
 from ..gazetteers.tokens import TokenMatches, match_tokens
 from ..sampling import uniform
@@ -36,8 +36,6 @@ NON_ENTITIES = "non_entities"
 BATCH = 2048
 TRIES = 4
 """Regions drawn for each that is wanted: those that touch a mention or repeat another are lost."""
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -134,8 +132,8 @@ class AnnotateTask:
 
     def __call__(self, shard: Shard, counts: Counts) -> Iterator[pa.RecordBatch]:
         """Stream the labelled records of a shard."""
-        gazetteer = _gazetteer(self.labels.gazetteer)
-        for records in _batched(self._records(shard, counts), BATCH):
+        gazetteer = load_once(Gazetteer, self.labels.gazetteer)
+        for records in minibatch(self._records(shard, counts), BATCH):
             if labelled := label_records(records, gazetteer, self.labels, counts):
                 yield to_batch(labelled)
 
@@ -194,7 +192,7 @@ def annotate(
         sentences,
         strict,
     )
-    _gazetteer(task.labels.gazetteer)  # a wrong folder is told before any work is done
+    load_once(Gazetteer, task.labels.gazetteer)  # a wrong folder is told before any work is done
     stores = [path for path in inputs if _is_store(Path(path))]
     texts = [path for path in inputs if path not in stores] + _texts_beside(stores)
     if stores and texts:
@@ -221,17 +219,6 @@ def _is_store(path: Path) -> bool:
     return path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet")))
 
 
-def _gazetteer(folder: str) -> Gazetteer:
-    """A gazetteer, read once a process, and again if it was written anew."""
-    files = sorted(Path(folder).glob("*"))
-    return _read_gazetteer(folder, tuple(file.stat().st_mtime_ns for file in files))
-
-
-@lru_cache(maxsize=2)
-def _read_gazetteer(folder: str, written: Tuple[int, ...]) -> Gazetteer:
-    return Gazetteer.from_disk(folder)
-
-
 def _spans(matches: TokenMatches, gazetteer: Gazetteer) -> List[LabelledSpan]:
     pairs = zip(matches.spans.tolist(), matches.entries.tolist(), strict=True)
     return in_document_order(
@@ -254,9 +241,3 @@ def _meta(record: Record, spans: List[LabelledSpan], settings: DistantLabels) ->
             identity, taken, wanted, max_region=settings.max_region, seed=settings.seed
         )
     return meta
-
-
-def _batched(items: Iterable[Item], size: int) -> Iterator[List[Item]]:
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch

@@ -130,11 +130,10 @@ class WikiJob:
         shards = parquet_shards(self.out / source)
         return self._note(name, self._run(name, task, shards, key))
 
-    def read_dumps(self, dumps: Sequence[PathLike], task: PagesTask) -> Counts:
+    def read_dumps(self, dumps: Sequence[Path], identities: Any, task: PagesTask) -> Counts:
         """Run the first step, over the shards of dumps."""
-        key = {"settings": asdict(task), "dumps": identify(dumps)}
-        shards = dump_shards(dumps)
-        return self._note("pages", self._run("pages", task, shards, key))
+        key = {"settings": asdict(task), "dumps": identities}
+        return self._note("pages", self._run("pages", task, dump_shards(dumps), key))
 
     def once(self, name: str, key: Mapping[str, Any], build: Callable[[], Counts]) -> Counts:
         """Run a step that is no task, unless it was run with the same key."""
@@ -188,10 +187,10 @@ def build_wiki(
     files = [file.absolute() for file in find_files(dumps, SUFFIXES)]
     _check_inputs(typed, anchored)
     job = WikiJob(Path(out).resolve(), engine, resume)
-    job.read_dumps(files, PagesTask(strict=strict))
+    dumped = identify(files)
+    job.read_dumps(files, dumped, PagesTask(strict=strict))
     header = read_header(files[0])
     anchors = AnchorsTask(lang, namespaces=tuple(header.namespaces.own))
-    dumped = identify(files)
     job.map("anchors", anchors, "pages", settings=asdict(anchors), dumps=dumped)
     redirects = job.out / "redirects.arrow"
     key = {"pages": job.counts["pages"], "dumps": dumped}

@@ -16,7 +16,7 @@ from ..losses import Losses
 from ..sources import find_files
 from ..types import PathLike
 from ..validation import check_count
-from .export import NO_NAME, NOT_WHOLE, HeaderParser, Page, PageParser, make_page
+from .dump_xml import NO_NAME, NOT_WHOLE, HeaderParser, Page, PageParser, make_page
 from .namespaces import COMMON, Namespaces
 from .streams import Gap, Piece, cut_points, read_pieces
 

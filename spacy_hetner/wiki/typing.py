@@ -6,9 +6,8 @@ then types of gazetteers).
 """
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Optional, Protocol, Tuple
+from functools import cached_property
+from typing import Iterator, List, NamedTuple, Optional, Protocol, Tuple
 
 import numpy
 import pyarrow as pa
@@ -18,6 +17,7 @@ from ..corpora.steps import count_labels, keep_rows, nested
 from ..corpora.stores import SCHEMA
 from ..engine.tables import read_shard
 from ..engine.task import Counts, Shard
+from ..files import load_once
 from ..gazetteers.gazetteer import Gazetteer
 from ..labels.type_map import UNTYPED
 from ..types import PathLike
@@ -97,7 +97,7 @@ class ByIndex:
     untyped: str = UNTYPED
 
     def __call__(self, batch: AnchorBatch) -> AnchorLabels:
-        index = _load(TypeIndex, self.index)
+        index = load_once(TypeIndex, self.index)
         types = index.find(batch.titles)
         is_typed = types >= 0
         names = pa.array([*index.names, self.untyped], pa.string())  # -1 is the last of these
@@ -130,7 +130,7 @@ class ByGazetteer:
         check_choice("conflict", self.conflict, CONFLICTS)
 
     def __call__(self, batch: AnchorBatch) -> AnchorLabels:
-        gazetteer = _load(Gazetteer, self.gazetteer)
+        gazetteer = load_once(Gazetteer, self.gazetteer)
         found = [self._labels(gazetteer, names) for names in zip(*self._names(batch), strict=True)]
         anchors = numpy.repeat(numpy.arange(len(found)), [len(labels) for labels in found])
         labels = pa.array([label for labels in found for label in labels], pa.string())
@@ -142,7 +142,7 @@ class ByGazetteer:
         if self.match != "surface":
             names.append(batch.titles)
             if self.redirects is not None:
-                names.append(_load(Redirects, self.redirects).resolve(batch.titles))
+                names.append(load_once(Redirects, self.redirects).resolve(batch.titles))
         if self.match != "title":
             names.append(batch.surfaces)
         return names
@@ -213,14 +213,3 @@ class TypeAnchors:
         columns["meta"] = pa.nulls(len(sentences), pa.string())
         arrays = [columns[field.name].cast(field.type) for field in SCHEMA]
         return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
-
-
-def _load(kind: Any, path: PathLike) -> Any:
-    """A table on disk, read once a process, and again if it was written anew."""
-    path = Path(path)
-    return _load_once(kind, str(path), path.stat().st_mtime_ns if path.exists() else 0)
-
-
-@lru_cache(maxsize=8)
-def _load_once(kind: Any, path: str, written: int) -> Any:
-    return kind.from_disk(path)

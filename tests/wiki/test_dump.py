@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from spacy_hetner.engine.task import Shard, new_counts
 from spacy_hetner.losses import Losses
 from spacy_hetner.wiki.dump import PAGES, PagesTask, dump_shards, read_header, read_pages
-from spacy_hetner.wiki.export import BETWEEN, NO_NAME, NOT_UTF8, NOT_WHOLE, NOT_XML
+from spacy_hetner.wiki.dump_xml import BETWEEN, NO_NAME, NOT_UTF8, NOT_WHOLE, NOT_XML
 from spacy_hetner.wiki.streams import CUT_OFF, DAMAGED, cut_points
 
 
