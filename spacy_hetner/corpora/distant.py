@@ -24,6 +24,7 @@ from ..sources import find_files
 from ..types import LabelledSpan, PathLike
 from ..validation import check_choice, check_count, check_range
 from .free_text import LINES, SHARD_BYTES, TextLayout, read_texts, text_shards
+from .readers.texts import language_code
 from .records import UNKNOWN, Record, in_document_order, runs
 from .sentences import sentence_spans
 from .stores import SCHEMA, from_table, to_batch
@@ -181,13 +182,13 @@ def annotate(
     labels: The settings of ``DistantLabels``.
     RETURNS (Counts): ``totals``, ``labels`` (mentions), ``dropped`` by cause.
 
-    Raises ValueError for inputs that are not there (HE075), and as ``DistantLabels``, the
-    gazetteer's loading and the engine do.
+    Raises ValueError for inputs that are not there (HE075), an unknown language (HE085), texts
+    among stores (HE182), and as ``DistantLabels``, the gazetteer's loading and the engine do.
     """
     task = AnnotateTask(
         DistantLabels(str(Path(gazetteer).resolve()), **labels),
         layout,
-        lang,
+        language_code(lang),
         per_character,
         sentences,
         strict,

@@ -214,6 +214,16 @@ def test_wrong_settings(settings, code):
         DistantLabels("x", **settings)
 
 
+def test_language_may_be_written_in_any_case(tmp_path):
+    Gazetteer({"Oktober": ["X"]}).to_disk(tmp_path / "names")
+    (tmp_path / "a.txt").write_text("Am 3. Oktober war Ruhe.\n", encoding="utf8")
+    for lang in ("de", "DE"):
+        out = tmp_path / lang
+        annotate([tmp_path / "a.txt"], out, tmp_path / "names", make_engine(), lang=lang)
+        (record,) = read_stores([out])
+        assert record.tokens[0] == "Am"
+
+
 def test_layout_of_json_lines(folder, tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"t": "在南京"}\n', encoding="utf8")
