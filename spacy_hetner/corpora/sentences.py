@@ -67,7 +67,7 @@ def sentence_spans(
         if text[place] == "\n":
             end = place
         else:
-            while upcoming < len(unbroken) and unbroken[upcoming][1] <= place:
+            while upcoming < len(unbroken) and unbroken[upcoming][1] <= end:
                 upcoming += 1
             if upcoming < len(unbroken) and unbroken[upcoming][0] < end < unbroken[upcoming][1]:
                 continue

@@ -82,6 +82,11 @@ def test_nothing_ends_in_what_is_unbroken():
     ]
 
 
+def test_marks_over_two_unbroken_ranges_end_nothing():
+    text = "Who?!? Me"
+    assert list(sentence_spans(text, unbroken=[(0, 5), (5, 7)])) == [(0, len(text))]
+
+
 PIECES = st.sampled_from(["a", "B", "3", ".", "!", "。", "…", " ", "\n", '"', "”", "Dr", "；", "é"])
 TEXTS = st.lists(PIECES, max_size=30).map("".join)
 
