@@ -33,7 +33,7 @@ def build_encoder_model(
     overlap: int = 64,
     context_sentences: int = -1,
     by_token: bool = False,
-    precision: Literal["fp32", "bf16"] = "fp32",
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32",
     min_density: float = 0.9,
     max_batch_pieces: int = 4096,
 ) -> Model[List[Doc], Any]:
@@ -48,13 +48,14 @@ def build_encoder_model(
     context_sentences (int): -1: the doc is one running text. k >= 0: every sentence is encoded
         with k sentences on either side as context.
     by_token (bool): Tokenise each token on its own, which keeps tokens smaller than a word apart.
-    precision (str): "bf16" runs the encoder under autocast; vectors stay float32.
+    precision (str): "bf16" and "fp16" run the encoder under autocast; vectors stay float32. With
+        "fp16" gradients are scaled, on CUDA: elsewhere it predicts in float32 and is not trained.
     min_density (float): Least share of real pieces in every padded batch.
     max_batch_pieces (int): Most pieces, padding included, that the encoder computes at once.
     RETURNS (Model[List[Doc], TokenVectorBatch]): Its dim nO is set by initialize or from_bytes.
     RAISES (ValueError): HE002, HE004, HE032 on bad settings; HE038 without spacy-transformers; from
         initialize: HE020-HE023, HE034, HE035, HE039 for a folder that cannot be used, HE002 for
-        more layers than the encoder has.
+        more layers than the encoder has; from training: HE143 for "fp16" without CUDA.
     """
     check_choice("pooling", pooling, POOLINGS)
     check_choice("precision", precision, PRECISIONS)

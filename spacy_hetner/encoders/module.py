@@ -1,17 +1,47 @@
 """The encoder as a torch module: windows of pieces in, one vector a token out."""
 
+import warnings
 from contextlib import AbstractContextManager
-from typing import Any, List, NamedTuple
+from typing import Any, List, Mapping, NamedTuple
 
 import numpy
 import torch
 from torch import Tensor, nn
 
+from ..errors import Warnings
 from .alignment import PieceBatch
 from .batching import length_buckets
 
 POOLINGS = ("first", "last", "mean", "max")
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+def supports_bf16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 by itself; others imitate it, slower than float32."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return True
+    known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    if known:
+        return any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    # An older torch knows less: of processors other than x86 nothing.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, bool)() for probe in probes)
+
+
+def supports_fp16(device: torch.device) -> bool:
+    """Whether "fp16" is computed in float16, with scaled gradients, and not in float32."""
+    return device.type == "cuda"
+
+
+def tell_precision(precision: str, device: torch.device) -> None:
+    """Warn of a precision that a device does not have (HW144) or has to imitate (HW145)."""
+    if precision == "fp16" and not supports_fp16(device):
+        warnings.warn(Warnings.HW144.format(device=device), stacklevel=2)
+    if precision == "bf16" and not supports_bf16(device):
+        warnings.warn(Warnings.HW145.format(device=device), stacklevel=2)
 
 
 class PaddingUse(NamedTuple):
@@ -26,8 +56,8 @@ class TokenEncoder(nn.Module):
 
     The buckets are what a padded batch is not: at least ``min_density`` of what the encoder
     computes is real pieces, on any mix of lengths. ``layers`` > 1 averages the last so many hidden
-    layers (Locate and Label's reference uses four). ``precision`` "bf16" runs the encoder under
-    autocast and returns float32.
+    layers (Locate and Label's reference uses four). ``precision`` "bf16" and "fp16" run the encoder
+    under autocast, the latter on CUDA only, and return float32.
     """
 
     def __init__(
@@ -99,8 +129,12 @@ class TokenEncoder(nn.Module):
         return output.last_hidden_state.float()
 
     def _autocast(self) -> AbstractContextManager[Any]:
+        device = self.device
+        half = self.precision == "fp16"
         return torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+            device.type,
+            dtype=torch.float16 if half else torch.bfloat16,
+            enabled=supports_fp16(device) if half else self.precision == "bf16",
         )
 
     def _pool(self, pieces: Tensor, batch: PieceBatch) -> Tensor:

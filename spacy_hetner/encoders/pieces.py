@@ -1,8 +1,11 @@
-"""From docs to word pieces: tokenised once, cut into windows, aligned to tokens by offsets."""
+"""From docs to word pieces: tokenised once, cut into windows, aligned to tokens by offsets.
+
+``read_pieces`` knows no docs: what is pre-trained on is cut by it as docs are later.
+"""
 
 import warnings
 from itertools import pairwise
-from typing import Any, List, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
 from spacy.tokens import Doc
@@ -10,6 +13,85 @@ from spacy.tokens import Doc
 from ..errors import Warnings
 from .alignment import PieceBatch, align_offsets
 from .windows import Window, sentence_windows, strided_windows
+
+
+class Pieces(NamedTuple):
+    """The word pieces of a text, without special ones.
+
+    ids: int64 ``(n_pieces,)``; link_token, link_piece: int64 ``(n_links,)``, ordered by token, then
+    by piece: these share a character, or ``by_token`` the piece is one of the token's.
+    """
+
+    ids: numpy.ndarray
+    link_token: numpy.ndarray
+    link_piece: numpy.ndarray
+
+
+def read_pieces(
+    tokenizer: Any,
+    texts: Sequence[str],
+    offsets: Sequence[numpy.ndarray],
+    *,
+    by_token: bool = False,
+) -> List[Pieces]:
+    """Cut texts to pieces, and link these to the tokens.
+
+    tokenizer (Any): A fast Hugging Face tokenizer.
+    offsets (Sequence[numpy.ndarray]): For each text the character ranges of its tokens, half-open,
+        int ``(n_tokens, 2)``; see ``token_offsets``.
+    by_token (bool): Cut each token on its own rather than the running text.
+    """
+    if not texts:  # Hugging Face tokenizers fail on an empty batch.
+        return []
+    inputs: Any = (
+        [
+            [text[start:end] for start, end in ranges.tolist()]
+            for text, ranges in zip(texts, offsets, strict=True)
+        ]
+        if by_token
+        else list(texts)
+    )
+    encoded = tokenizer(
+        inputs,
+        add_special_tokens=False,
+        is_split_into_words=by_token,
+        return_offsets_mapping=not by_token,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
+    results = []
+    for i, ranges in enumerate(offsets):
+        ids = numpy.asarray(encoded["input_ids"][i], dtype="int64")
+        if by_token:
+            links = numpy.asarray(encoded.word_ids(i), dtype="int64"), numpy.arange(len(ids))
+        else:
+            pieces = numpy.asarray(encoded["offset_mapping"][i], dtype="int64").reshape(-1, 2)
+            links = align_offsets(ranges, pieces)
+        results.append(Pieces(ids, *links))
+    return results
+
+
+def token_offsets(tokens: Sequence[str], spaces: Optional[Sequence[bool]] = None) -> numpy.ndarray:
+    """The character range of each token in the text they make: half-open, int64 ``(n_tokens, 2)``.
+
+    spaces (Optional[Sequence[bool]]): Whether a blank follows each token; None: it always does.
+    """
+    lengths = numpy.array([len(token) for token in tokens], dtype="int64")
+    follows = numpy.ones(len(tokens), bool) if spaces is None else numpy.asarray(spaces, dtype=bool)
+    starts = numpy.cumsum(lengths + follows) - lengths - follows
+    return numpy.stack((starts, starts + lengths), axis=1)
+
+
+def special_pieces(tokenizer: Any) -> Tuple[numpy.ndarray, numpy.ndarray]:
+    """The pieces that the tokenizer puts before and after a text: int64 each."""
+    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a", add_special_tokens=True)["input_ids"]
+    at = next(i for i in range(len(whole)) if whole[i : i + len(plain)] == plain)
+    return (
+        numpy.asarray(whole[:at], dtype="int64"),
+        numpy.asarray(whole[at + len(plain) :], dtype="int64"),
+    )
 
 
 class PieceTokenizer:
@@ -32,7 +114,7 @@ class PieceTokenizer:
         by_token: bool = False,
     ) -> None:
         self.tokenizer = tokenizer
-        self.prefix, self.suffix = _special_pieces(tokenizer)
+        self.prefix, self.suffix = special_pieces(tokenizer)
         self.capacity = capacity
         self.overlap = overlap
         self.context_sentences = context_sentences
@@ -45,7 +127,13 @@ class PieceTokenizer:
         rows_of_links: List[numpy.ndarray] = []
         tokens_of_links: List[numpy.ndarray] = []
         n_tokens = 0
-        for doc, (ids, link_token, link_piece) in zip(docs, self._encode(docs), strict=True):
+        read = read_pieces(
+            self.tokenizer,
+            [doc.text for doc in docs],
+            [_doc_offsets(doc) for doc in docs],
+            by_token=self.by_token,
+        )
+        for doc, (ids, link_token, link_piece) in zip(docs, read, strict=True):
             windows = self._windows(doc, len(ids), link_token, link_piece)
             window_of_piece = numpy.zeros(len(ids), dtype="int64")
             row_of_piece = numpy.zeros(len(ids), dtype="int64")
@@ -70,34 +158,6 @@ class PieceTokenizer:
             doc_lengths=[len(doc) for doc in docs],
         )
 
-    def _encode(self, docs: List[Doc]) -> List[Tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]]:
-        """Piece ids and token-piece links of each doc, before windows are cut."""
-        if not docs:  # Hugging Face tokenizers fail on an empty batch.
-            return []
-        inputs: Any = (
-            [[t.text for t in doc] for doc in docs] if self.by_token else [doc.text for doc in docs]
-        )
-        encoded = self.tokenizer(
-            inputs,
-            add_special_tokens=False,
-            is_split_into_words=self.by_token,
-            return_offsets_mapping=not self.by_token,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )
-        results = []
-        for i, doc in enumerate(docs):
-            ids = numpy.asarray(encoded["input_ids"][i], dtype="int64")
-            if self.by_token:
-                owners = numpy.asarray(encoded.word_ids(i), dtype="int64")
-                links = owners, numpy.arange(len(ids))
-            else:
-                offsets = numpy.asarray(encoded["offset_mapping"][i], dtype="int64").reshape(-1, 2)
-                links = align_offsets(_token_offsets(doc), offsets)
-            results.append((ids, *links))
-        return results
-
     def _tell_unbounded(self, docs: List[Doc]) -> None:
         lost = 0 if self.context_sentences < 0 else sum(not _has_sentences(doc) for doc in docs)
         if lost:
@@ -120,21 +180,10 @@ def _has_sentences(doc: Doc) -> bool:
     return doc.has_annotation("SENT_START")
 
 
-def _token_offsets(doc: Doc) -> numpy.ndarray:
+def _doc_offsets(doc: Doc) -> numpy.ndarray:
     offsets = doc.to_array(["IDX", "LENGTH"]).astype("int64")
     offsets[:, 1] += offsets[:, 0]
     return offsets
-
-
-def _special_pieces(tokenizer: Any) -> Tuple[numpy.ndarray, numpy.ndarray]:
-    """The pieces that the tokenizer puts before and after a text."""
-    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
-    whole = tokenizer("a", add_special_tokens=True)["input_ids"]
-    at = next(i for i in range(len(whole)) if whole[i : i + len(plain)] == plain)
-    return (
-        numpy.asarray(whole[:at], dtype="int64"),
-        numpy.asarray(whole[at + len(plain) :], dtype="int64"),
-    )
 
 
 def _concatenate(arrays: List[numpy.ndarray]) -> numpy.ndarray:

@@ -6,19 +6,12 @@ vectors that are already aligned to tokens, so that any component which listens 
 works unchanged, while tokenising, windowing, batching and pooling are ours.
 """
 
-import inspect
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, cast
+from typing import Any, Callable, List, Tuple, cast
 
 import numpy
-import srsly
 import torch
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
 from spacy.tokens import Doc
 from spacy_transformers.architectures import transformer_listener_tok2vec_v1
 from spacy_transformers.data_classes import TransformerData, WordpieceBatch
@@ -31,21 +24,17 @@ from thinc.api import (
     torch2xp,
     xp2torch,
 )
-from thinc.layers import PyTorchWrapper_v3
+from thinc.layers import pytorchwrapper
 from thinc.types import Floats2d, Ints1d, Ragged
-from transformers import MODEL_MAPPING, AutoConfig, AutoTokenizer
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.utils import logging as transformers_logging
 
 from ..errors import Errors
 from ..validation import check_range
 from .alignment import PieceBatch
-from .folder import check_encoder_folder
-from .module import TokenEncoder
+from .hugging_face import encoder_from_bytes, encoder_to_bytes, load_encoder, longest_input
+from .module import TokenEncoder, tell_precision
 from .pieces import PieceTokenizer
-
-SAVED = "the saved pipeline"
-"""What messages name where an encoder comes from no folder."""
+from .shim import EncoderShim
 
 
 @dataclass(frozen=True)
@@ -81,12 +70,13 @@ class TokenVectorBatch:
 
 def encoder_model(module: TokenEncoder, reading: Reading) -> Model[List[Doc], TokenVectorBatch]:
     """The module as a model over docs; ``initialize`` loads the encoder that ``reading`` names."""
-    wrapper: Model = PyTorchWrapper_v3(
-        module,
-        convert_inputs=_convert_inputs,
-        convert_outputs=_convert_outputs,
-        serialize_model=_serialize,
-        deserialize_model=_deserialize,
+    # What thinc's PyTorchWrapper makes, but for the shim.
+    wrapper: Model = Model(
+        "pytorch",
+        pytorchwrapper.forward,
+        attrs={"convert_inputs": _convert_inputs, "convert_outputs": _convert_outputs},
+        shims=[EncoderShim(module, serialize_model=_serialize, deserialize_model=_deserialize)],
+        dims={"nI": None, "nO": None},
     )
     return Model(
         "hetner-encoder",
@@ -102,10 +92,9 @@ def init(model: Model, X: Any = None, Y: Any = None, *, reading: Reading) -> Non
     """Read the encoder folder, unless the model already carries an encoder."""
     module = torch_encoder(model)
     if module.transformer is None:
-        folder = str(check_encoder_folder(reading.folder))
-        tokenizer = _load_tokenizer(folder, by_token=reading.by_token)
-        transformer = _load_transformer(folder, _load_config(folder))
-        _equip(module, folder, tokenizer, transformer.to(get_torch_default_device()))
+        module.tokenizer, transformer = load_encoder(reading.folder, by_token=reading.by_token)
+        module.transformer = transformer.to(get_torch_default_device())
+        tell_precision(module.precision, module.device)
     config = cast(Any, module.transformer).config
     check_range("layers", module.layers, 1, config.num_hidden_layers)
     model.set_dim("nO", config.hidden_size, force=True)
@@ -147,7 +136,8 @@ def torch_encoder(model: Model) -> TokenEncoder:
 
 def _piece_tokenizer(module: TokenEncoder, reading: Reading) -> PieceTokenizer:
     n_special = module.tokenizer.num_special_tokens_to_add()
-    capacity = min(reading.window, _longest_input(module) - n_special)
+    longest = longest_input(module.tokenizer, cast(Any, module.transformer))
+    capacity = min(reading.window, longest - n_special)
     return PieceTokenizer(
         module.tokenizer,
         capacity=capacity,
@@ -156,17 +146,6 @@ def _piece_tokenizer(module: TokenEncoder, reading: Reading) -> PieceTokenizer:
         context_sentences=reading.context_sentences,
         by_token=reading.by_token,
     )
-
-
-def _longest_input(module: TokenEncoder) -> int:
-    """Pieces the encoder has positions for; RoBERTa's kin lose those up to the padding index."""
-    transformer = cast(Any, module.transformer)
-    limit = module.tokenizer.model_max_length
-    positions = getattr(transformer.config, "max_position_embeddings", limit)
-    table = getattr(getattr(transformer, "embeddings", None), "position_embeddings", None)
-    padding_index = getattr(table, "padding_idx", None)
-    reserved = 0 if padding_index is None else padding_index + 1
-    return min(positions - reserved, limit)
 
 
 def _refuse_to_replace_listener(encoder_config: Any, listener_config: Any) -> Any:
@@ -206,120 +185,15 @@ def _convert_outputs(model: Model, inputs_outputs: Any, is_train: bool) -> Tuple
     return torch2xp(vectors), backprop
 
 
-def _load_config(folder: str) -> Any:
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as err:  # As with the tokenizer: values are checked in any way, or not at all.
-        raise ValueError(Errors.HE021.format(path=folder, reason=f"it is unusable: {err}")) from err
-    if config.is_encoder_decoder or type(config) not in MODEL_MAPPING:
-        raise ValueError(Errors.HE035.format(path=folder, type=config.model_type))
-    return config
-
-
-def _load_tokenizer(folder: str, *, by_token: bool) -> Any:
-    def load(**options: Any) -> Any:
-        return AutoTokenizer.from_pretrained(
-            folder, use_fast=True, local_files_only=True, trust_remote_code=False, **options
-        )
-
-    try:
-        tokenizer = load()
-        if by_token and getattr(tokenizer, "add_prefix_space", True) is False:
-            # Byte-level pieces carry the space before a word, which a token on its own lacks.
-            tokenizer = load(add_prefix_space=True)
-        pieces = tokenizer("a", add_special_tokens=False)["input_ids"]
-    except Exception as err:  # The tokenizer library raises nothing more special.
-        raise ValueError(Errors.HE023.format(path=folder)) from err
-    if not (tokenizer.is_fast and pieces):
-        raise ValueError(Errors.HE023.format(path=folder))
-    return tokenizer
-
-
-def _load_transformer(
-    folder: Optional[str], config: Any, weights: Optional[Dict[str, torch.Tensor]] = None
-) -> torch.nn.Module:
-    """The encoder with the weights of its folder, or else with those given, in float32.
-
-    RAISES (ValueError): HE034 where the config describes no encoder, or weights are missing or of
-        other shapes.
-    """
-    place = folder or SAVED
-    known: Any = MODEL_MAPPING[type(config)]
-    architecture = known[0] if isinstance(known, (list, tuple)) else known
-    # BERT-like encoders make a pooling layer that no token ever uses: leave it out.
-    has_pooler = "add_pooling_layer" in inspect.signature(architecture).parameters
-    try:
-        # Quiet about weights that are left over, such as a pooler's; those missing are told below.
-        with _quiet_transformers():
-            transformer, info = architecture.from_pretrained(
-                folder,
-                config=config,
-                state_dict=weights,
-                local_files_only=True,
-                use_safetensors=True,
-                torch_dtype=torch.float32,
-                output_loading_info=True,
-                **({"add_pooling_layer": False} if has_pooler else {}),
-            )
-    except Exception as err:  # Here, too, any value of the config may raise anything.
-        reason = f"{type(err).__name__}: {err}"
-        raise ValueError(Errors.HE034.format(path=place, reason=reason)) from err
-    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
-    if missing:
-        reason = f"{len(missing)} are missing, such as {', '.join(missing[:3])}"
-        raise ValueError(Errors.HE034.format(path=place, reason=reason))
-    return transformer
-
-
-def _equip(module: TokenEncoder, place: str, tokenizer: Any, transformer: torch.nn.Module) -> None:
-    """Give the module its encoder.
-
-    RAISES (ValueError): HE039 where the tokenizer has pieces that the encoder has no vector for.
-    """
-    pieces = max(tokenizer.get_vocab().values()) + 1
-    rows = getattr(transformer.config, "vocab_size", 0)
-    if pieces > rows:
-        raise ValueError(Errors.HE039.format(path=place, pieces=pieces, rows=rows))
-    module.tokenizer, module.transformer = tokenizer, transformer
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-
-
 def _serialize(module: TokenEncoder) -> bytes:
-    """Config, tokenizer files and weights (safetensors) as one message."""
     if module.transformer is None:
         return b""
-    transformer = cast(Any, module.transformer)
-    with tempfile.TemporaryDirectory() as folder:
-        module.tokenizer.save_pretrained(folder)
-        transformer.config.save_pretrained(folder)
-        files = {
-            path.name: path.read_bytes()
-            for path in sorted(Path(folder).iterdir())
-            if path.is_file()
-        }
-    weights = {k: v.detach().cpu().contiguous() for k, v in transformer.state_dict().items()}
-    return srsly.msgpack_dumps({"files": files, "weights": save_safetensors(weights)})
+    return encoder_to_bytes(module.tokenizer, module.transformer)
 
 
 def _deserialize(module: TokenEncoder, data: bytes, device: torch.device) -> TokenEncoder:
     if not data:
         return module
-    message = srsly.msgpack_loads(data)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in message["files"].items():
-            Path(folder, Path(name).name).write_bytes(content)
-        # Whatever by_token asks for was saved with the tokenizer.
-        tokenizer = _load_tokenizer(folder, by_token=False)
-        config = _load_config(folder)
-    transformer = _load_transformer(None, config, load_safetensors(message["weights"]))
-    _equip(module, SAVED, tokenizer, transformer)
+    module.tokenizer, module.transformer = encoder_from_bytes(data)
+    tell_precision(module.precision, device)
     return module.to(device)

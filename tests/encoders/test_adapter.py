@@ -238,6 +238,7 @@ def assert_same_weights(one: Language, other: Language) -> None:
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
+@pytest.mark.filterwarnings(r"ignore:\[HW145\]")
 def test_a_config_given_when_loading_decides(
     pipeline: Callable[..., Language], tmp_path: Path
 ) -> None:
@@ -462,7 +463,7 @@ def test_an_encoder_without_weights_yet_is_an_error(
     ("settings", "code"),
     [
         ({"pooling": "sum"}, "HE004"),
-        ({"precision": "fp16"}, "HE004"),
+        ({"precision": "fp8"}, "HE004"),
         ({"min_density": 1.5}, "HE002"),
         ({"min_density": -0.5}, "HE002"),
         ({"layers": 0}, "HE002"),

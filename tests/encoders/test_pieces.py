@@ -15,7 +15,12 @@ from transformers import AutoTokenizer
 
 from spacy_hetner.encoders.alignment import PieceBatch, align_offsets
 from spacy_hetner.encoders.chinese import create_chinese_tokenizer
-from spacy_hetner.encoders.pieces import PieceTokenizer
+from spacy_hetner.encoders.pieces import (
+    PieceTokenizer,
+    read_pieces,
+    special_pieces,
+    token_offsets,
+)
 
 Offsets = List[Tuple[int, int]]
 
@@ -185,6 +190,61 @@ def test_tokens_that_share_a_piece_share_its_place(fast_tokenizer: Any) -> None:
     doc = Doc(Vocab(), words=["hel", "lo", "x"], spaces=[False, True, False])
     batch = PieceTokenizer(fast_tokenizer, capacity=50, overlap=0)([doc])
     assert links_of(batch) == [(0, 0, 1), (1, 0, 1), (2, 0, 2)]
+
+
+# What is no doc, such as a record that is pre-trained on
+
+
+@given(text=texts, by_token=st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_tokens_and_spaces_are_cut_as_their_doc_is(
+    nlp: Language, fast_tokenizer: Any, text: str, by_token: bool
+) -> None:
+    doc = nlp.make_doc(text)
+    offsets = token_offsets([t.text for t in doc], [bool(t.whitespace_) for t in doc])
+    assert [doc.text[start:end] for start, end in offsets] == [t.text for t in doc]
+    ((ids, link_token, link_piece),) = read_pieces(
+        fast_tokenizer, [doc.text], [offsets], by_token=by_token
+    )
+    batch = PieceTokenizer(fast_tokenizer, capacity=10_000, overlap=0, by_token=by_token)([doc])
+    prefix, suffix = special_pieces(fast_tokenizer)
+    assert len(batch.window_ids) == (1 if len(ids) else 0)
+    for window in batch.window_ids:
+        assert window.tolist() == [*prefix, *ids, *suffix]
+    assert batch.link_token.tolist() == link_token.tolist()
+    assert batch.link_row.tolist() == (link_piece + len(prefix)).tolist()
+
+
+@given(st.lists(st.text(min_size=1, max_size=5), max_size=6), st.data())
+def test_offsets_are_those_of_a_doc(tokens: List[str], data: st.DataObject) -> None:
+    n = len(tokens)
+    spaces = data.draw(st.none() | st.lists(st.booleans(), min_size=n, max_size=n))
+    doc = Doc(Vocab(), words=tokens, spaces=spaces)
+    offsets = token_offsets(tokens, spaces)
+    assert offsets.dtype == numpy.int64 and offsets.shape == (n, 2)
+    assert offsets.tolist() == [[t.idx, t.idx + len(t)] for t in doc]
+
+
+@given(st.lists(texts, max_size=4), st.booleans())
+@settings(max_examples=50, deadline=None)
+def test_texts_do_not_touch_each_other(
+    fast_tokenizer: Any, batch: List[str], by_token: bool
+) -> None:
+    tokens = [text.split() for text in batch]
+    joined = [" ".join(words) for words in tokens]
+    offsets = [token_offsets(words) for words in tokens]
+    together = read_pieces(fast_tokenizer, joined, offsets, by_token=by_token)
+    assert len(together) == len(batch)
+    for text, ranges, pieces in zip(joined, offsets, together, strict=True):
+        (alone,) = read_pieces(fast_tokenizer, [text], [ranges], by_token=by_token)
+        for found, expected in zip(pieces, alone, strict=True):
+            assert found.tolist() == expected.tolist()
+
+
+def test_special_pieces_stand_around_a_text(fast_tokenizer: Any) -> None:
+    prefix, suffix = special_pieces(fast_tokenizer)
+    assert fast_tokenizer.convert_ids_to_tokens(prefix) == ["[CLS]"]
+    assert fast_tokenizer.convert_ids_to_tokens(suffix) == ["[SEP]"]
 
 
 @st.composite

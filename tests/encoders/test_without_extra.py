@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Dict
 
 import pytest
@@ -29,12 +30,15 @@ catalogue.AVAILABLE_ENTRY_POINTS = WithoutSpacyTransformers()
 
 import spacy
 
+from spacy_hetner.encoders.hugging_face import load_tokenizer
+
 get = spacy.registry.architectures.get
 told = {}
 for case, function in {
     "unknown": lambda: get("nope"),
     "encoder": lambda: get("spacy_hetner.Encoder.v1")("folder"),
     "listener": lambda: get("spacy_hetner.TokenRepresentation.v1")(16),
+    "folder": lambda: load_tokenizer("folder"),
 }.items():
     try:
         function()
@@ -82,7 +86,26 @@ def test_a_name_that_is_not_registered_is_told_as_such(told: Dict[str, str]) -> 
     assert "spacy_hetner.Encoder.v1" in told["unknown"]
 
 
-@pytest.mark.parametrize("case", ["encoder", "listener"])
-def test_what_needs_the_extra_names_it(told: Dict[str, str], case: str) -> None:
-    assert told[case].startswith("ValueError: [HE038]")
+@pytest.mark.parametrize(
+    ("case", "code"), [("encoder", "HE038"), ("listener", "HE038"), ("folder", "HE142")]
+)
+def test_what_needs_the_extra_names_it(told: Dict[str, str], case: str, code: str) -> None:
+    assert told[case].startswith(f"ValueError: [{code}]")
     assert "pip install 'spacy_hetner[transformers]'" in told[case]
+
+
+WITHOUT_SPACY_TRANSFORMERS = """
+import sys
+
+sys.modules["spacy_transformers"] = None
+
+from spacy_hetner.encoders.hugging_face import load_encoder, longest_input
+
+print(longest_input(*load_encoder(sys.argv[1])))
+"""
+
+
+def test_an_encoder_is_read_without_spacy_transformers(tiny_encoder: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_SPACY_TRANSFORMERS, str(tiny_encoder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout == "512\n", done.stderr
