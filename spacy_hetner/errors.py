@@ -495,12 +495,159 @@ class Errors(metaclass=_WithCode):
         "'ray', or give no address."
     )
     HE139 = "The {name} of a draw must be {expected}, got {value!r}."
+    # 190-199: pre-training
+    HE190 = (
+        "Neither max_epochs nor max_steps says when training ends: both are 0. Set one of them in "
+        "[pretraining]."
+    )
+    HE191 = (
+        "The config {path} has no section [{section}]. Give one that has, such as "
+        "configs/pretrain_typed.cfg; `spacy train` takes the others."
+    )
+    HE192 = (
+        "In [pretraining], not known: {wrong}; not set: {missing}. The settings are: {known}. Of "
+        "these, encoder, train and objective are needed."
+    )
+    HE193 = (
+        "The folder {folder} is that of a run with other settings or data; changed: {changed}. "
+        "Give the same ones to go on with it, or another --output."
+    )
+    HE194 = (
+        "The {part} data is empty: no record in {stores} became an instance. Give stores with "
+        "sentences, such as those of `spacy hetner wiki build`."
+    )
+    HE195 = (
+        "The folder {folder} holds checkpoints of a run. Go on with it (--resume), or give another "
+        "--output."
+    )
+    HE196 = (
+        "{expected} processes are to train together, but {found} do. Start them with `--launcher "
+        "torchrun` or with torchrun itself; `accelerate launch --cpu` starts one only."
+    )
+    HE197 = (
+        'precision = "fp16" needs a GPU, and this process sees none. Set it to "bf16" or "fp32".'
+    )
+    HE198 = (
+        "A step of {accumulate} batches cannot be shared out to {processes} processes evenly. Set "
+        "accumulate in [pretraining] to a multiple of {processes}."
+    )
+    HE199 = (
+        "The loss is not finite at step {step}: {losses}. Lower learn_rate, raise the warm-up, or "
+        'set precision to "bf16" or "fp32".'
+    )
+    # 205-209: checkpoints and optimizers
+    HE205 = (
+        "{path} cannot be read, the checkpoint is damaged: {reason}. Delete its folder, and the "
+        "run resumes from the one before."
+    )
+    HE206 = (
+        "The {what} was saved for other parameters than this run has: {difference}. Resume with "
+        "the settings that the run began with, or begin anew in another folder."
+    )
+    HE207 = (
+        "The state of the optimizer {name} cannot be saved: {reason}. A checkpoint holds tensors "
+        "and numbers. Use another optimizer, such as spacy_hetner.AdamW.v1."
+    )
+    HE208 = (
+        "layer_decay = {value} needs an encoder whose parameters name their layers (layer.0., "
+        "layers.0., block.0. or h.0.), which those of {encoder} do not. Set layer_decay = 1.0."
+    )
+    HE209 = (
+        "Pre-training needs packages that are not there ({reason}). Install the extra: "
+        "pip install 'spacy_hetner[train]'."
+    )
     # 140-154: dumps and wikitext
     HE140 = (
         "{path}: dumps packed as {suffix} are not read. Unpack it, or take one that is plain or "
         "packed as .bz2 (the multistream one is read in parallel), .gz or .xz."
     )
     HE141 = "{path} holds no page. Is it a MediaWiki export (pages-articles.xml)?"
+    # 142-146: loading encoders, and what they compute in
+    HE142 = (
+        "An encoder cannot be read without the package transformers, which cannot be imported: "
+        "{reason}. Install it: pip install 'spacy_hetner[transformers]'"
+    )
+    HE143 = (
+        "An encoder with precision = 'fp16' is trained on CUDA only, where its gradients are "
+        "scaled; it is on '{device}'. Set its precision to 'bf16' or 'fp32', or give a GPU "
+        "(--gpu-id)."
+    )
+    # 215-224: samples of a corpus, few-shot runs, labels of several corpora
+    HE215 = (
+        "A sample of {count} sentences was asked for, but there are {total}. Ask for fewer, or for "
+        "a share of them."
+    )
+    HE216 = (
+        "sample_count = {count} and sample_share = {share} are two sizes of one sample. Leave one "
+        "of them out."
+    )
+    HE217 = (
+        "sample_share must be above 0 and at most 1, got {value!r}. 1.0 takes all; for a number of "
+        "sentences set sample_count."
+    )
+    HE218 = (
+        "Few-shot runs draw their sentences by spacy_hetner.RecordCorpus.v1, but the reader of "
+        "[{section}] in the config is {reader!r}. Give that section this reader: it takes .parquet "
+        "and .spacy."
+    )
+    HE219 = (
+        "Nothing in the config refers to ${{paths.{name}}}, so --{name} would change nothing. "
+        "Write it there in the place of the folder, as {example} does."
+    )
+    HE220 = "Cannot train on GPU {gpu_id} (for the CPU use gpu_id -1, --gpu-id -1): {reason}"
+    HE221 = (
+        "No labelled span in {paths}: there is no label to write. Does spans_key (--spans-key) "
+        "name the group that holds the entities? It is '{key}'."
+    )
+    HE222 = "{option} takes {expected}, got {value!r}."
+    HE223 = (
+        "The pipeline of the config predicts no labelled entities that could be scored, neither "
+        "in doc.spans['{key}'] nor in doc.ents. Add a component that does, or name its group with "
+        "spans_key (--spans-key)."
+    )
+    HE224 = "{path} is no row of a few-shot run ({reason}). Delete it, and the run is done again."
+    # 225-229: maps of entities
+    HE225 = (
+        "A map of entities needs {module}, which cannot be imported ({reason}). Install it: pip "
+        "install {package}."
+    )
+    HE226 = (
+        "A map of entities compares at least 2 labels, and more entities than labels, but found "
+        "{entities} entities of {labels} label(s). Give more records, a larger --per-label "
+        "(per_label), or more --labels (labels)."
+    )
+    HE227 = "No entity has the label(s) {labels}. The records have: {known}."
+    HE228 = (
+        "{labels} labels are more than colours and markers can tell apart on a map ({limit}). "
+        "Choose some, for example {example}."
+    )
+    HE229 = (
+        "The vectors of the encoder {encoder} cannot be compared: {reason}. Its weights are "
+        "damaged or its training went wrong: take another checkpoint."
+    )
+    # 200-204: objectives of pre-training
+    HE200 = (
+        "Typed tagging has nothing to learn from: no record in {stores} has a labelled span. Give "
+        "stores of sentences with typed mentions, such as `spacy hetner wiki build` writes."
+    )
+    # 210-214: the log of a pre-training run, and what it leaves behind
+    HE210 = (
+        "{path} does not say what the encoder beside it is: {reason}. Restore it, or delete it: "
+        "the lineage of what is trained from there then begins with that encoder."
+    )
+    HE211 = (
+        "{folder} holds {found}, which is no encoder of an earlier run, and is not replaced. Give "
+        "another folder."
+    )
+    HE212 = (
+        "The weights in {folder} are not those that its {file} tells of: they were changed "
+        "afterwards. Restore them, or delete {file}: the lineage of what is trained from there "
+        "then begins with these weights."
+    )
+    HE213 = (
+        "{place} is no event of this log: {reason}. Remove the line, or move the file away: a new "
+        "one is begun."
+    )
 
 
 class Warnings(metaclass=_WithCode):
@@ -535,6 +682,16 @@ class Warnings(metaclass=_WithCode):
         "read as one running text. Put a sentencizer before the transformer, and in training name "
         "it in annotating_components."
     )
+    # 142-146: what encoders compute in
+    HW144 = (
+        "An encoder with precision = 'fp16' computes in fp32 on '{device}', and cannot be trained "
+        "there: fp16 needs CUDA. Set its precision to 'bf16' or 'fp32' (when loading, too: "
+        "config={{'components.transformer.model.precision': 'fp32'}}), or use a GPU."
+    )
+    HW145 = (
+        "As far as torch can tell, '{device}' has no instructions for bfloat16 and imitates them: "
+        "precision = 'bf16' is slower there than 'fp32'. Set the encoder's precision to 'fp32'."
+    )
     # 060-089: corpora and conversion
     HW060 = (
         "{lost} of {total} records in {path} are longer than max_length = {limit} tokens (the "
@@ -552,6 +709,16 @@ class Warnings(metaclass=_WithCode):
     HW092 = (
         "No installed font has the characters {characters}: the picture shows boxes for them. "
         "Install one that has them, such as Noto Sans CJK SC, or write .html."
+    )
+    # 215-224: few-shot runs
+    HW215 = (
+        "{path} was not drawn: matplotlib cannot be imported ({reason}). Install it: pip install "
+        "'spacy_hetner[plots]'. The same command then draws it of the rows that are there."
+    )
+    # 225-229: maps of entities
+    HW225 = (
+        "No installed font has the characters {characters}: the picture shows boxes for them. "
+        "Install one that has them, such as Noto Sans CJK SC, or write .svg."
     )
     # 170-179: candidates
     HW170 = (

@@ -1,7 +1,10 @@
 """How files are written, whole or not at all, and how what many shards need is read once."""
 
+import errno
 import json
 import os
+import shutil
+import sys
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +21,7 @@ def replacing(path: PathLike) -> Iterator[Path]:
     Missing folders are made. Raises ValueError (HE081) if the file cannot be written.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = _hidden(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -28,6 +31,78 @@ def replacing(path: PathLike) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):
             partial.unlink()
+
+
+@contextmanager
+def replacing_folder(path: PathLike) -> Iterator[Path]:
+    """Give a folder to fill, which becomes ``path`` if all goes well and vanishes if not.
+
+    All in it is on the disk before it takes that name, so that not even a loss of power leaves a
+    part of it. What had the name is gone. Missing parents are made. Raises ValueError (HE081) if
+    the folder cannot be written.
+    """
+    target = Path(path)
+    scratch = _hidden(target)
+    new, old = scratch / "new", scratch / "old"
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)  # of a killed process that had our number
+        new.mkdir(parents=True)
+        yield new
+        for part in (*new.rglob("*"), new):
+            _sync(part)
+        if target.exists():
+            target.replace(old)
+        new.replace(target)
+        _sync(target.parent)
+    except OSError as error:
+        raise ValueError(Errors.HE081.format(path=path, reason=error)) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def remove_folder(path: PathLike) -> None:
+    """Delete a folder so that no part of it is ever seen under its name.
+
+    Raises ValueError (HE081) if it cannot be deleted.
+    """
+    hidden = _hidden(Path(path))
+    try:
+        shutil.rmtree(hidden, ignore_errors=True)
+        Path(path).replace(hidden)
+    except OSError as error:
+        raise ValueError(Errors.HE081.format(path=path, reason=error)) from error
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def clear_partial(folder: PathLike) -> None:
+    """Delete what killed processes left of ``replacing_folder`` and ``remove_folder`` in a folder.
+
+    Nobody may be writing there.
+    """
+    for partial in Path(folder).glob(".*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _hidden(path: Path) -> Path:
+    """A name beside another for what is not whole."""
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on the disk.
+
+    Not every file system can do it for folders, and Windows only for files being written.
+    """
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: PathLike, content: Mapping[str, Any]) -> None:

@@ -16,7 +16,11 @@ from .attention import attention_cli
 from .convert import convert_cli
 from .encoder import encoder_app
 from .evaluate import evaluate_cli
+from .fewshot import fewshot_cli
 from .gazetteer import gazetteer_app
+from .labels import labels_cli
+from .pretrain import pretrain_cli
+from .project_entities import project_entities_cli
 from .wiki import wiki_app
 
 
@@ -38,10 +42,15 @@ app = Typer(
     cls=_CodedErrors,
     no_args_is_help=True,
 )
+_OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 app.command("convert")(convert_cli)
 app.command("evaluate")(evaluate_cli)
 app.command("attention")(attention_cli)
 app.command("annotate")(annotate_cli)
+app.command("project-entities")(project_entities_cli)
+app.command("labels")(labels_cli)
+app.command("pretrain", context_settings=_OVERRIDES)(pretrain_cli)
+app.command("fewshot", context_settings=_OVERRIDES)(fewshot_cli)
 app.add_typer(encoder_app)
 app.add_typer(gazetteer_app)
 app.add_typer(wiki_app)

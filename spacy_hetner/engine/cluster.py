@@ -52,12 +52,12 @@ class RayEngine(Engine):
     def run(self, work: Work, shards: Sequence[Shard]) -> Generator[int, None, None]:
         """As every engine. Raises ValueError if Ray is not installed (HE132), cannot be used or
         gives up (HE133), or would listen on more than loopback (HE134)."""
-        ray = _import_ray(local=self.address is None)
+        ray = import_ray(local=self.address is None)
         try:
             with warnings.catch_warnings():
                 # Ray warns of its own use of what it deprecates, and of how its limits are set.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                self._connect(ray)
+                connect(ray, self.address, self.workers)
                 for result in self._results(ray, work, shards):
                     if result["error"]:
                         raise ValueError(result["error"])
@@ -67,15 +67,6 @@ class RayEngine(Engine):
                 raise
             address = self.address or "this machine"
             raise ValueError(Errors.HE133.format(address=address, reason=error)) from error
-
-    def _connect(self, ray: Any) -> None:
-        if ray.is_initialized():
-            return
-        options: Dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
-        if self.address is None:
-            options |= {"num_cpus": self.workers, "include_dashboard": False}
-            options |= {"object_store_memory": _OBJECT_STORE}
-        ray.init(address=self.address or "local", **options)
 
     def _results(self, ray: Any, work: Work, shards: Sequence[Shard]) -> Any:
         context = ray.data.DataContext.get_current().copy()
@@ -99,6 +90,20 @@ class RayEngine(Engine):
             )
 
 
+def connect(ray: Any, address: Optional[str], processors: Optional[int]) -> None:
+    """Connect to a cluster, or start a Ray of this machine; a connection that is there is used.
+
+    processors (Optional[int]): How many a Ray of this machine may use; None: all.
+    """
+    if ray.is_initialized():
+        return
+    options: Dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
+    if address is None:
+        options |= {"num_cpus": processors, "include_dashboard": False}
+        options |= {"object_store_memory": _OBJECT_STORE}
+    ray.init(address=address or "local", **options)
+
+
 def _do(row: Dict[str, Any], work: Work) -> Dict[str, Any]:
     """An error travels as text: Ray wraps exceptions, and logs them in full."""
     try:
@@ -107,7 +112,11 @@ def _do(row: Dict[str, Any], work: Work) -> Dict[str, Any]:
         return {"rows": 0, "error": str(error)}
 
 
-def _import_ray(local: bool) -> Any:
+def import_ray(local: bool) -> Any:
+    """The package, set up to listen on loopback only if it is to run on this machine.
+
+    Raises ValueError if it is not installed (HE132) or was imported in another way (HE134).
+    """
     if local:
         # Read at the import. Without it Ray listens on the networks of the machine, and rewrites
         # a loopback address that it is given to that of the machine.

@@ -1,0 +1,111 @@
+"""How the processes of a run are started: by torchrun on one machine, by Ray Train on a cluster."""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, Dict, NoReturn, Optional, Sequence
+
+from spacy.cli._util import import_code
+from thinc.api import Config
+
+from ..engine.cluster import connect, import_ray
+from ..errors import Errors
+from ..types import PathLike
+from .train import check_unused, pretrain
+
+_RESTARTS = "TORCHELASTIC_RESTART_COUNT"
+
+
+def is_restart() -> bool:
+    """Whether torchrun started this process in the place of one that died."""
+    return int(os.environ.get(_RESTARTS, 0)) > 0
+
+
+def become_torchrun(arguments: Sequence[str], *, processes: int, restarts: int) -> NoReturn:
+    """Run ``spacy hetner pretrain`` with these arguments in several processes of this machine.
+
+    A process that dies takes the others with it; all start again from the last checkpoint, at most
+    ``restarts`` times. This process becomes torchrun, so that signals reach it.
+    """
+    # Else processes that are started again look for those that died: torch 2.13 keeps the store in
+    # which they tell each other where they are.
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    os.execv(
+        sys.executable,
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc_per_node", str(processes), "--max_restarts", str(restarts)),
+            *("-m", "spacy", "hetner", "pretrain", *arguments),
+        ],
+    )
+
+
+def run_on_ray(
+    config: Config,
+    output: PathLike,
+    *,
+    processes: int,
+    resume: bool = False,
+    restarts: int = 0,
+    cpu: bool = False,
+    address: Optional[str] = None,
+    code: Optional[PathLike] = None,
+) -> None:
+    """Run ``pretrain`` in the workers of Ray Train; a worker that dies is replaced.
+
+    All machines need this package, and the folders of the config and of the run under the same
+    absolute paths.
+
+    address (Optional[str]): Of a cluster; None: a Ray of this machine, on loopback only.
+    code (Optional[PathLike]): Python file that registers functions of the config.
+    RAISES (ValueError): HE132 without Ray, HE133 if it gives up, HE195 as ``pretrain``.
+    """
+    if not resume:
+        check_unused(output)
+    ray = import_ray(local=address is None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what Ray itself deprecates
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
+        connect(ray, address, None if address else processes + 1)
+        output = Path(output).absolute()
+        trainer = TorchTrainer(
+            _work,
+            train_loop_config={
+                "config": config.to_str(),
+                "output": str(output),
+                "folder": os.getcwd(),
+                "processes": processes,
+                "cpu": cpu,
+                "code": None if code is None else str(code),
+            },
+            scaling_config=ScalingConfig(
+                num_workers=processes,
+                use_gpu=not cpu and ray.cluster_resources().get("GPU", 0) >= processes,
+            ),
+            run_config=RunConfig(
+                name="ray",
+                storage_path=str(output),
+                failure_config=FailureConfig(max_failures=restarts),
+            ),
+        )
+        try:
+            trainer.fit()
+        except (ray.exceptions.RayError, ray.train.TrainingFailedError) as error:
+            where = address or "this machine"
+            raise ValueError(Errors.HE133.format(address=where, reason=error)) from error
+
+
+def _work(work: Dict[str, Any]) -> None:
+    """One worker. Whatever it finds was written by this run, or is to be resumed."""
+    os.chdir(work["folder"])
+    import_code(work["code"])
+    pretrain(
+        Config().from_str(work["config"]),
+        work["output"],
+        resume=True,
+        processes=work["processes"],
+        cpu=work["cpu"],
+    )
