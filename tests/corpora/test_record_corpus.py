@@ -1,5 +1,7 @@
 """The registered corpus reader."""
 
+from itertools import pairwise
+
 import pytest
 import spacy
 from spacy.tokens import Doc, DocBin
@@ -107,7 +109,82 @@ def test_shuffling_gives_another_order_each_time_and_the_same_by_seed(nlp, tmp_p
     assert orders(0) == [first, second] != orders(1)
 
 
-@pytest.mark.parametrize("option", ["limit", "max_length", "seed"])
+def numbered(n, ids=True):
+    return [Record([f"t{i}"], [], [False], id=f"s{i}" if ids else "") for i in range(n)]
+
+
+def texts(nlp, path, **settings):
+    return [eg.reference.text for eg in create_record_corpus(str(path), **settings)(nlp)]
+
+
+@pytest.mark.parametrize("write", [write_parquet, write_docbin])
+@pytest.mark.parametrize("ids", [True, False])
+def test_samples_are_nested_seeded_and_exact(nlp, tmp_path, write, ids):
+    path = tmp_path / ("x.parquet" if write is write_parquet else "x.spacy")
+    write(numbered(80, ids), path)
+    samples = [
+        texts(nlp, path, **size)
+        for size in (
+            {"sample_count": 1},
+            {"sample_share": 0.05},
+            {"sample_count": 10},
+            {"sample_share": 0.5},
+            {"sample_count": 79},
+            {"sample_share": 1.0},
+        )
+    ]
+    assert [len(sample) for sample in samples] == [1, 4, 10, 40, 79, 80]
+    for smaller, larger in pairwise(samples):
+        assert set(smaller) < set(larger)
+    assert samples[3] == sorted(samples[3], key=samples[-1].index), "in the order of the store"
+    assert texts(nlp, path, sample_count=10) == samples[2]
+    assert set(texts(nlp, path, sample_count=10, sample_seed=1)) != set(samples[2])
+
+
+def test_a_sample_is_drawn_from_what_the_other_settings_leave(nlp, tmp_path):
+    """So it is as large as it was asked for: empty and long records are none of those drawn."""
+    long = [Record(["a", "b"], [], id=f"l{i}") for i in range(10)]
+    empty = [Record([], [], id=f"e{i}") for i in range(10)]
+    write_parquet([*long, *empty, *numbered(20)], tmp_path / "x.parquet")
+    with pytest.warns(UserWarning, match="HW060.*10 of 30 records") as told:
+        found = texts(nlp, tmp_path, max_length=1, sample_count=10)
+    assert len(told) == 1 and len(set(found)) == 10 and all(text[0] == "t" for text in found)
+    with pytest.warns(UserWarning, match="HW060"):
+        found = texts(nlp, tmp_path, max_length=1, limit=8, sample_share=0.5)
+    assert len(found) == 4 and set(found) < {f"t{i}" for i in range(8)}
+    assert len(texts(nlp, tmp_path, sample_share=0.5)) == 15
+
+
+def test_a_shuffled_sample_is_the_same_sample(nlp, tmp_path):
+    write_parquet(numbered(60), tmp_path / "x.parquet")
+    plain = texts(nlp, tmp_path, sample_count=30)
+    corpus = create_record_corpus(str(tmp_path), sample_count=30, shuffle=True)
+    first, second = ([eg.reference.text for eg in corpus(nlp)] for _ in range(2))
+    assert len({tuple(plain), tuple(first), tuple(second)}) == 3
+    assert set(plain) == set(first) == set(second)
+
+
+def test_sizes_of_samples_are_checked(nlp, path):
+    for settings, code in (
+        ({"sample_count": 2, "sample_share": 0.5}, "HE216"),
+        ({"sample_share": 0.0}, "HE217"),
+        ({"sample_count": -1}, "HE078"),
+    ):
+        with pytest.raises(ValueError, match=code):
+            create_record_corpus(path, **settings)
+    with pytest.raises(ValueError, match=r"HE215.*sample of 4 .*there are 3"):
+        list(create_record_corpus(path, sample_count=4)(nlp))
+
+
+def test_samples_resolve_from_a_config(nlp, path):
+    """Whole numbers may stand where a share is meant."""
+    block = {"@readers": "spacy_hetner.RecordCorpus.v1", "path": path, "sample_share": 1}
+    assert len(list(registry.resolve({"corpus": block})["corpus"](nlp))) == 3
+    block.update(sample_share=0.5, sample_seed=2)
+    assert len(list(registry.resolve({"corpus": block})["corpus"](nlp))) == 2
+
+
+@pytest.mark.parametrize("option", ["limit", "max_length", "seed", "sample_seed"])
 def test_negative_numbers_are_refused(path, option):
     with pytest.raises(ValueError, match=f"HE078.*{option}.*-1"):
         create_record_corpus(path, **{option: -1})
