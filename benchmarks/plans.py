@@ -2,6 +2,7 @@
 
     python benchmarks/plans.py nested --corpus corpus --encoders encoders
     python benchmarks/plans.py nested-whole taggers --gpu-id 0 --corpus corpus --encoders encoders
+    python benchmarks/plans.py pretrained --corpus corpus --encoders encoders
 
 A plan is a list of commands of ``accuracy.py``, each in a process of its own. Which encoder a
 corpus takes, and how long it is trained on, is here once for all systems.
@@ -11,7 +12,7 @@ import subprocess
 import sys
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Dict, Iterable, List
+from typing import Annotated, Dict, Iterable, List, Optional, Set
 
 import typer
 
@@ -25,9 +26,37 @@ SETUPS: Dict[str, Command] = {
     "resume-screening": ["--train-sentences", "800", "--epochs", "3", "--learn-rate", "2e-4"],
     "resume-whole": ["--epochs", "5", "--learn-rate", "2e-4"],
     "ecommerce": ["--epochs", "5", "--learn-rate", "2e-4"],
+    **{
+        f"crossner_{domain}": ["--epochs", "15", "--batch-size", "8", "--learn-rate", "3e-4"]
+        for domain in ("ai", "politics", "music", "literature", "science")
+    },
+    **{
+        name: [
+            *("--train-sentences", "1000", "--epochs", "5"),
+            *("--batch-size", "16", "--learn-rate", "3e-4"),
+        ]
+        for name in ("twitter2015", "btc", "re3d", "bionlp13cg")
+    },
 }
-ENCODERS = {"genia": "minilm-l6-en"}
-CHINESE_ENCODER = "me5-small-zh-en-char"
+CHINESE = ("weibo", "resume", "ecommerce")
+ENGLISH_ENCODER, CHINESE_ENCODER = "minilm-l6-en", "me5-small-zh-en-char"
+
+# What pre-training is measured on, with how many seeds, and the encoders of `pretrain.py`.
+PRETRAINED_SEEDS = {
+    name: 5 if name.startswith("crossner") else 3
+    for name in (
+        *("crossner_ai", "crossner_politics", "crossner_music", "crossner_literature"),
+        *("crossner_science", "twitter2015", "btc", "re3d", "bionlp13cg"),
+    )
+}
+PRETRAINED_ENCODERS = (
+    ENGLISH_ENCODER,
+    *(
+        f"minilm-typed-{pool}"
+        for pool in ("n1000", "n3000", "n10000", "all", "wiki3k", "wiki3k-4types")
+    ),
+)
+PRETRAINED_RESULTS = Path(__file__).resolve().parent / "results" / "pretrained"
 
 SPAN_SYSTEMS = [
     ["locate_and_label"],
@@ -50,8 +79,27 @@ TAGGERS = [
 def commands(setups: Iterable[str], systems: Iterable[Command], seeds: int) -> List[Command]:
     """All of the systems on all of the setups, seed by seed."""
     return [
-        [setup.partition("-")[0], *system, *SETUPS[setup], "--seed", str(seed)]
+        command(setup, system, seed)
         for seed, setup, system in product(range(seeds), setups, systems)
+    ]
+
+
+def command(setup: str, system: Command, seed: int, encoder: Optional[str] = None) -> Command:
+    """Arguments of ``accuracy.py``; the encoder by its name."""
+    data = setup.partition("-")[0]
+    encoder = encoder or (CHINESE_ENCODER if data in CHINESE else ENGLISH_ENCODER)
+    return [data, *system, *SETUPS[setup], "--seed", str(seed), "--encoder", encoder]
+
+
+def pretrained() -> List[Command]:
+    """A tagger over each of the encoders, and over the one that they come from."""
+    system = ["tagger", "--results", str(PRETRAINED_RESULTS)]
+    return [
+        command(data, system, seed, encoder)
+        for seed in range(max(PRETRAINED_SEEDS.values()))
+        for data, seeds in PRETRAINED_SEEDS.items()
+        if seed < seeds
+        for encoder in PRETRAINED_ENCODERS
     ]
 
 
@@ -77,6 +125,7 @@ PLANS: Dict[str, List[Command]] = {
     "taggers-screening": screening(),
     "taggers": commands(["weibo", "resume"], TAGGERS, seeds=5),
     "taggers-whole": commands(["resume-whole", "ecommerce"], TAGGERS, seeds=5),
+    "pretrained": pretrained(),
 }
 
 
@@ -87,13 +136,19 @@ def main(
     gpu_id: Annotated[int, typer.Option(help="-1 for the CPU")] = -1,
     precision: str = "bf16",
 ) -> None:
-    """Run what is not there yet, one after the other."""
+    """Run what is not there yet, one after the other; an encoder that is not there is told of."""
     script = Path(__file__).parent / "accuracy.py"
     common = ["--corpus", str(corpus), "--precision", precision, "--gpu-id", str(gpu_id)]
-    for command in [command for plan in plans for command in PLANS[plan]]:
-        encoder = encoders / ENCODERS.get(command[0], CHINESE_ENCODER)
-        run = [sys.executable, str(script), *command, *common, "--encoder", str(encoder)]
-        subprocess.run(run, check=True)
+    missing: Set[str] = set()
+    for *arguments, name in [command for plan in plans for command in PLANS[plan]]:
+        if (encoders / name).is_dir():
+            run = [sys.executable, str(script), *arguments, str(encoders / name), *common]
+            subprocess.run(run, check=True)
+        else:
+            missing.add(name)
+    if missing:
+        typer.echo(f"Not in {encoders}: {', '.join(sorted(missing))}", err=True)
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

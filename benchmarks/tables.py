@@ -19,6 +19,7 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 from knowledge_tables import knowledge_sections, markdown_table  # noqa: E402
+from pretraining_tables import pretraining_section  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -246,6 +247,7 @@ def make_page(results: Path) -> str:
             speed_section(read_rows(results / "speed")),
             crf_section(read_rows(results / "crf")),
             knowledge_sections(results),
+            pretraining_section(results),
             not_run_section(items),
         ]
     )

@@ -55,6 +55,7 @@ class Corpus:
 
 
 _HOST = "https://raw.githubusercontent.com"
+_SPLITS = ("train", "dev", "test")
 _GENIA_TYPES = (
     f"{_HOST}/matirojasg/nested-ner-mlc/6a19f0cd0248ca868c5bc140b457a154414c6e24"
     "/data/data/adapted-formats/Genia/MLC"
@@ -124,6 +125,61 @@ _DIGESTS = {
     "ecommerce/test.txt.bieos": (
         "1ffe340955f04e03e0591d3c53e854ef1f9ea5c494d1209d8ad7647a3ac18f4c"
     ),
+    "crossner/politics/train.txt": (
+        "1d8be31abb58463349496fe21b13d70114cf015294a9ff9cce77af9b83e8aa84"
+    ),
+    "crossner/politics/dev.txt": (
+        "4f1f30eb832f4c5fe474f67ca45e875d863bddf0bbe432262d272ef13639fa8f"
+    ),
+    "crossner/politics/test.txt": (
+        "05cadc5e129d394f7f92b4a052cf4b6ea4c60878d32a833e500cf046c297455f"
+    ),
+    "crossner/science/train.txt": (
+        "8f6a26096cc7be6790b5790bf5f5b5c8928d8b73d4632e7d45dc8bffad0504ac"
+    ),
+    "crossner/science/dev.txt": (
+        "87ec141c7b41b3b52ec861737c4030d65c6e53954ed3d8106baca8603bbf8f24"
+    ),
+    "crossner/science/test.txt": (
+        "3616d59d4d2b9dbf4c1126f8d8ba47ff97886223c95f93649bfd527343e64ced"
+    ),
+    "crossner/music/train.txt": (
+        "3774c38e0ebbeb4b98dbfae137071e4911e8764cdb7f247599009841f68d9fb5"
+    ),
+    "crossner/music/dev.txt": ("e256f1949df52a61a3bb60095a0f41c1060843f1014b0f3d22d8371611b72e78"),
+    "crossner/music/test.txt": ("c66e345f959ac65593f76c6b1bd8c6d75f2a6f0bc197389b2e6700d101fd094c"),
+    "crossner/literature/train.txt": (
+        "0647e403a85040742c2f4041cf002146a81aa2e13adda19d0e82a8bcd493c18b"
+    ),
+    "crossner/literature/dev.txt": (
+        "99281a51943cf7e3c2a58b3dc45c0e5ab6d329624ebf2ba6b4801c428396162f"
+    ),
+    "crossner/literature/test.txt": (
+        "77267f8b3e8afe993865c64cfc605f65671f6a0ac9cba65de970f12180fed20e"
+    ),
+    "crossner/ai/train.txt": ("484217a660f52927bd5157507c22fc103b36306364329f62f80fc8acb897b187"),
+    "crossner/ai/dev.txt": ("b47ffda6de5901a454a873feac1bebe782e54ce7edf9deb729cab3d769212eee"),
+    "crossner/ai/test.txt": ("7595ad386e0a98067100fe47f86811b38867a236011fee97cfaa90f778c37bcf"),
+    "twitter2015/train.txt": ("a6246e37aa1c8acd738747fa8257e01775f2a1cc0d4f36f82f9d41d6246ad6fa"),
+    "twitter2015/valid.txt": ("9dcc7f9df7331de3c9cdf67a3450e041c41c6254b5e43925c576e2dfaaabe2ad"),
+    "twitter2015/test.txt": ("edb2665b89bfe58bca06a2c10b9b31cbfa95456135b6a4cbf55c872e48d9b8f9"),
+    "btc/a.conll": ("ac824cc13c88283fe3cca05343e46c79ec4cd5b174429f27bf8fe0ebdc1bbf33"),
+    "btc/b.conll": ("504a094a0398e03fd7b394510e313b8fc844407102252182d90aea23f53cc322"),
+    "btc/e.conll": ("77aca745cdc28ae0fafbcf36a93ccfd15357a8db97c21d91083592dd85e348c5"),
+    "btc/f.conll": ("d0839ddb0bd57f3a59ac9ab35d371dc140db8280e0001469a4e56fe8f776ce8a"),
+    "btc/g.conll": ("d53a27645cabc4e63313d573498b48b0cc5ed780d280edfbdc4fedefe23479da"),
+    "btc/h.conll": ("7f31215a79f3131526236203907c8d003b8e0f8ee6eef2a216ebb685340ebe39"),
+    "re3d/re3d-train.conll": ("036a45856cef9355631c7bca3b0e23a84a6cf09c1897c9f6489a22eb90997902"),
+    "re3d/re3d-test.conll": ("885c389d81d9488bcb33c670ef9761ed7ab118c34a056925fdf6b772bda20cb1"),
+    "bionlp13/BioNLP13CG-IOB/train.tsv": (
+        "016ee311428431433c46ceeebeba5fce9c3da9bfd05fafcc484e57a736ea91e7"
+    ),
+    "bionlp13/BioNLP13CG-IOB/devel.tsv": (
+        "6c834f3a16ed080940e7e12d831ca8f79458d08db5d6f0c1fdbfe85c3c7a072c"
+    ),
+    "bionlp13/BioNLP13CG-IOB/test.tsv": (
+        "9ee374ba1b93af177ba3d39dfda4c7e1602bd703d8011bae46a34f3d719cd338"
+    ),
     "resume/train.char.bmes": "93b9bb0be5dd4730121587f9dc1378de3fbbe55cba1c575edec271f822c27be7",
     "resume/dev.char.bmes": "1b0d67153e6e8543e9444936ed1b107bd843078c282533898085e1a9aa293952",
     "resume/test.char.bmes": "c4a9f42622819a4b59f66e184d446ebfa89b2f1dbba06e11d70675e59fe7e79b",
@@ -157,6 +213,17 @@ def _resume(split: str) -> Split:
 def _ecommerce(split: str) -> Split:
     source = _source("ecommerce", f"{split}.txt.bieos")
     return Split("columns", [source], {"scheme": "BIOES", "separator": "tab"})
+
+
+def _columns(*names: str) -> Split:
+    """BIO files of two columns; they come from a mirror."""
+    return Split("columns", [_source(*name.rsplit("/", 1)) for name in names], {"scheme": "BIO"})
+
+
+def _crossner(domain: str) -> Corpus:
+    """A few hundred sentences of Wikipedia (Liu et al. 2021)."""
+    splits = {split: _columns(f"crossner/{domain}/{split}.txt") for split in _SPLITS}
+    return Corpus("en", splits, dict(_FLAT))
 
 
 def _demo(split: str) -> Split:
@@ -202,6 +269,50 @@ CORPORA: Dict[str, Corpus] = {
         lang="zh",
         splits={split: _ecommerce(split) for split in ("train", "dev", "test")},
         settings=_chinese(per_character=True, **_FLAT),
+    ),
+    # Flat, English: encyclopedia, tweets, reports of a defence ministry, papers on cancer.
+    **{
+        f"crossner_{domain}": _crossner(domain)
+        for domain in ("politics", "science", "music", "literature", "ai")
+    },
+    "twitter2015": Corpus(
+        lang="en",
+        splits={
+            "train": _columns("twitter2015/train.txt"),
+            "dev": _columns("twitter2015/valid.txt"),
+            "test": _columns("twitter2015/test.txt"),
+        },
+        settings=dict(_FLAT),
+    ),
+    # Its files are parts of the corpus by region and time; no split comes with them. In NER-BERT
+    # train has half of h, too.
+    "btc": Corpus(
+        lang="en",
+        splits={
+            "train": _columns(*(f"btc/{part}.conll" for part in "abeg")),
+            "dev": _columns("btc/h.conll"),
+            "test": _columns("btc/f.conll"),
+        },
+        settings=dict(_FLAT),
+    ),
+    # There is no dev part: test stands in for it, so choose nothing by it.
+    "re3d": Corpus(
+        lang="en",
+        splits={
+            "train": _columns("re3d/re3d-train.conll"),
+            "dev": _columns("re3d/re3d-test.conll"),
+            "test": _columns("re3d/re3d-test.conll"),
+        },
+        settings=dict(_FLAT),
+    ),
+    "bionlp13cg": Corpus(
+        lang="en",
+        splits={
+            "train": _columns("bionlp13/BioNLP13CG-IOB/train.tsv"),
+            "dev": _columns("bionlp13/BioNLP13CG-IOB/devel.tsv"),
+            "test": _columns("bionlp13/BioNLP13CG-IOB/test.tsv"),
+        },
+        settings=dict(_FLAT),
     ),
     # Nested, Chinese and English in one pipeline. It has no test part: dev stands in for it.
     "demo": Corpus(

@@ -40,7 +40,7 @@ def choose_corpus() -> str:
     """
     mirror = os.environ.get("HETNER_DATA")
     try:
-        fetch_data("genia", ROOT / "data", Path(mirror) if mirror else None)
+        fetch_data("genia", ROOT / "data" / "genia", Path(mirror) if mirror else None)
     except ValueError as error:
         if mirror or "[HE101]" not in str(error):  # the only one that means: out of reach
             raise

@@ -17,8 +17,15 @@ from wasabi import msg
 from spacy_hetner.encoders.folder import check_encoder_folder
 from spacy_hetner.files import replacing
 
+Precision = Literal["fp32", "bf16", "auto"]
+
 WARMUP = 0.1
 """Share of the steps in which the learning rate rises."""
+
+
+def precision_for(wanted: Precision) -> str:
+    """The precision to compute in; "auto" is bf16 where that is faster than fp32."""
+    return ("bf16" if bf16_is_native() else "fp32") if wanted == "auto" else wanted
 
 
 def bf16_is_native() -> bool:
@@ -46,7 +53,11 @@ def fill_config(
     sentences = pyarrow.parquet.read_metadata(folder / "train.parquet").num_rows
     epoch = math.ceil(sentences / config["training"]["batcher"]["size"])
     steps = epochs * epoch
-    values = {
+    values: Dict[str, Any] = {}
+    if corpus.lang != config["nlp"]["lang"]:
+        # The tokenizer of a config is for its own language, and goes with all its settings.
+        values["nlp.tokenizer"] = {"@tokenizers": "spacy.Tokenizer.v1"}
+    values |= {
         "nlp.lang": corpus.lang,
         "paths.encoder": str(encoder),
         "paths.train": str(folder / "train.parquet"),
@@ -95,25 +106,22 @@ def main(
     out: Annotated[Path, Argument(help="Config to write")],
     epochs: Annotated[int, Option(min=1, help="Passes over the training data")] = 5,
     seed: Annotated[int, Option(min=0)] = 0,
-    precision: Annotated[
-        Literal["fp32", "bf16", "auto"], Option(help="auto: bf16 where the processor has it")
-    ] = "fp32",
+    precision: Annotated[Precision, Option(help="auto: bf16 where the processor has it")] = "fp32",
 ) -> None:
     """Fill in a training config."""
-    if precision == "auto":
-        precision = "bf16" if bf16_is_native() else "fp32"
+    chosen = precision_for(precision)
     config = fill_config(
         load_config(base, interpolate=False),
         get_corpus(corpus),
         folder,
         encoder,
         epochs,
-        **{"system.seed": seed, "components.transformer.model.precision": precision},
+        **{"system.seed": seed, "components.transformer.model.precision": chosen},
     )
     with replacing(out) as partial:
         partial.write_text(config.to_str(interpolate=False), encoding="utf8")
     steps = config["training"]["max_steps"]
-    msg.good(f"Wrote {out}: {epochs} epochs, {steps} steps, {precision}")
+    msg.good(f"Wrote {out}: {epochs} epochs, {steps} steps, {chosen}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the pages say is so: links, names, settings, commands, and the examples of all formats."""
 
 import configparser
+import dataclasses
 import inspect
 import json
 import re
@@ -10,24 +11,29 @@ import sys
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Set
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Set
 
 import pytest
 import spacy
 import srsly
 from spacy.language import Language
+from spacy.util import load_config
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from spacy_hetner.cli import app
 from spacy_hetner.corpora.readers import FORMATS
-from spacy_hetner.corpora.stores import read_stores
+from spacy_hetner.corpora.records import Record
+from spacy_hetner.corpora.stores import read_stores, write_parquet
+from spacy_hetner.pretraining.settings import SECTION, Settings
+from spacy_hetner.types import LabelledSpan
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.M)
 CODE = re.compile(r"^```.*?^```", re.M | re.S)
+PRETRAINING = f"[{SECTION}]"
 TABLE_ROW = re.compile(r"^\| `(\w+)` \|([^|]*)\|", re.M)
 
 
@@ -104,7 +110,9 @@ def test_every_page_is_reachable_from_the_readme() -> None:
 
 def documented_settings() -> Dict[str, Dict[str, str]]:
     """Defaults as configuration.md writes them, for each component and registered function."""
-    parts = re.split(r"^## `([\w.]+)`$", text_of(ROOT / "docs" / "configuration.md"), flags=re.M)
+    parts = re.split(
+        r"^## `(\[?[\w.]+\]?)`$", text_of(ROOT / "docs" / "configuration.md"), flags=re.M
+    )
     return {
         name: {setting: default.strip() for setting, default in TABLE_ROW.findall(body)}
         for name, body in zip(parts[1::2], parts[2::2], strict=True)
@@ -112,7 +120,10 @@ def documented_settings() -> Dict[str, Dict[str, str]]:
 
 
 def real_settings(name: str) -> Dict[str, Any]:
-    """Defaults of a component but for its model and scorer, or of a registered function."""
+    """Defaults of a component but for its model and scorer, of a registered function, or of the
+    section for pre-training."""
+    if name == PRETRAINING:
+        return {field.name: default_of(field) for field in dataclasses.fields(Settings)}
     for group, names in entry_points().items():
         if name not in names:
             continue
@@ -125,6 +136,12 @@ def real_settings(name: str) -> Dict[str, Any]:
     raise AssertionError(f"{name} is not registered")
 
 
+def default_of(field: "dataclasses.Field[Any]") -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+
+
 @pytest.mark.parametrize("name", documented_settings())
 def test_settings_and_defaults_are_documented(name: str) -> None:
     spacy.blank("en")  # registers the factories
@@ -133,6 +150,8 @@ def test_settings_and_defaults_are_documented(name: str) -> None:
     for setting, default in documented.items():
         if real[setting] is inspect.Parameter.empty:
             assert default == ""
+        elif re.fullmatch(r"`spacy_hetner\.\w+\.v\d+`", default):
+            assert spacy.registry.misc.get(default.strip("`"))() == real[setting], setting
         elif "/" in default:
             assert float(Fraction(default.strip("`"))) == pytest.approx(real[setting])
         else:
@@ -142,7 +161,7 @@ def test_settings_and_defaults_are_documented(name: str) -> None:
 def test_settings_of_everything_registered_are_documented() -> None:
     groups = entry_points()
     groups.pop("spacy_cli")
-    assert set(documented_settings()) == set().union(*groups.values())
+    assert set(documented_settings()) == {PRETRAINING}.union(*groups.values())
 
 
 # Commands
@@ -169,7 +188,21 @@ def test_commands_and_options_exist(arguments: List[str]) -> None:
     while hasattr(command, "commands"):
         command = command.commands[rest.pop(0)]
     known = {o for param in command.params for o in (*param.opts, *param.secondary_opts)}
+    if command.context_settings.get("ignore_unknown_options"):
+        known |= overrides_of(ROOT / rest[0])
     assert {word for word in rest if re.match(r"--?[a-z]", word)} <= known
+
+
+def overrides_of(config: Path) -> Set[str]:
+    """An option for each value of a config; of one that a reader makes, for those of configs/."""
+    paths = [config] if config.exists() else sorted((ROOT / "configs").glob("*.cfg"))
+    return {f"--{name}" for path in paths for name in dotted(load_config(path))}
+
+
+def dotted(section: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in section.items():
+        names = dotted(value) if isinstance(value, Mapping) else [""]
+        yield from (f"{key}.{name}".rstrip(".") for name in names)
 
 
 def test_make_targets_and_project_commands_exist() -> None:
@@ -236,6 +269,48 @@ def test_every_format_is_shown_with_all_its_options() -> None:
     command: Any = get_command(app)
     options = {o for param in command.commands["convert"].params for o in param.opts}
     assert {o for o in options if o.startswith("--")} == documented - {"--no-spaces"}
+
+
+# An objective of one's own
+
+QUICK = """max_epochs = 40
+
+[pretraining.optimizer]
+@misc = "spacy_hetner.AdamW.v1"
+learn_rate = 0.01
+"""
+
+
+def titled_blocks(path: Path) -> Dict[str, str]:
+    """The code blocks of a page that are files, by their names."""
+    found = re.findall(r"^```\w+ title=(\S+)\n(.*?)^```", text_of(path), re.M | re.S)
+    return dict(found)
+
+
+def test_objective_of_ones_own(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files of pretraining.md, with a rate and a length that suit an encoder of random weights,
+    on sentences whose entities are always one word."""
+    files = titled_blocks(ROOT / "docs" / "pretraining.md")
+    assert set(files) == {"has_entity.py", "has_entity.cfg"}
+    for name, text in files.items():
+        text = text.replace("encoders/minilm-l6-en", str(tiny_encoder))
+        (tmp_path / name).write_text(text.replace("max_epochs = 3", QUICK), encoding="utf8")
+    for part, count in (("train", 300), ("dev", 40)):
+        sentences = (["x", "y" if i % 3 else "z"] for i in range(count))
+        records = (
+            Record(words, [LabelledSpan(1, 2, "A")] if "z" in words else []) for words in sentences
+        )
+        write_parquet(records, tmp_path / f"{part}.parquet")
+    (command,) = (words for words in cli_lines() if "has_entity.cfg" in words)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, [*command, "--cpu"])
+    assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+    stage = srsly.read_json(tmp_path / "run" / "encoder" / "stage.json")
+    assert stage["objective"]["name"] == "has_entity"
+    assert stage["data"]["train"]["counts"]["sentences"] == {"with entities": 100}
+    assert stage["scores"]["best"]["accuracy"] == 1.0
 
 
 # API pages

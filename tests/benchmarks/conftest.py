@@ -3,8 +3,14 @@
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Sequence
 
+import numpy
 import pytest
+
+from spacy_hetner.corpora.records import Record
+from spacy_hetner.corpora.stores import write_parquet
+from spacy_hetner.types import LabelledSpan
 
 
 def load_script(path: Path) -> ModuleType:
@@ -28,3 +34,40 @@ def tables(repo_root: Path) -> ModuleType:
 @pytest.fixture(scope="module")
 def plans(repo_root: Path) -> ModuleType:
     return load_script(repo_root / "benchmarks" / "plans.py")
+
+
+@pytest.fixture(scope="module")
+def pretraining(repo_root: Path) -> ModuleType:
+    return load_script(repo_root / "benchmarks" / "pretrain.py")
+
+
+@pytest.fixture(scope="module")
+def pretraining_speed(repo_root: Path) -> ModuleType:
+    return load_script(repo_root / "benchmarks" / "pretrain_speed.py")
+
+
+@pytest.fixture(scope="module")
+def pretraining_tables(repo_root: Path) -> ModuleType:
+    return load_script(repo_root / "benchmarks" / "pretraining_tables.py")
+
+
+@pytest.fixture
+def typed_work(tmp_path: Path) -> Path:
+    """What `pretrain.py` makes pools of, in small: steps of Wikipedia, and LitBank."""
+
+    def write(path: str, prefix: str, count: int, labels: Sequence[str]) -> None:
+        random = numpy.random.default_rng(len(prefix))
+        records = []
+        for number in range(count):
+            tokens = random.choice(list("abcdefgh"), random.integers(3, 15)).tolist()
+            label = labels[number % len(labels)]
+            records.append(Record(tokens, [LabelledSpan(0, 2, label)], id=f"{prefix}{number}"))
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        write_parquet(records, tmp_path / path)
+
+    for step in ("train", "kept", "typed"):
+        count = {"train": 40, "kept": 50, "typed": 80}[step]
+        write(f"wiki/{step}/part.parquet", "wiki-", count, ["city", "person"])
+    write("wiki/dev/part.parquet", "wiki-dev-", 10, ["city", "person"])
+    write("litbank.parquet", "", 100, ["PER"])
+    return tmp_path

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import ModuleType
+from typing import List
 
 import pytest
 from typer.testing import CliRunner
@@ -21,6 +22,10 @@ def test_each_system_has_a_config(plans: ModuleType, repo_root: Path) -> None:
             assert any((folder / f"{system}.cfg").exists() for folder in folders), system
 
 
+def encoder_of(run: List[str]) -> str:
+    return run[run.index("--encoder") + 1]
+
+
 def test_commands_are_run_one_by_one(
     plans: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -28,11 +33,38 @@ def test_commands_are_run_one_by_one(
     monkeypatch.setattr(plans.subprocess, "run", lambda run, check: runs.append(run))
     app = plans.typer.Typer()
     app.command()(plans.main)
+    for name in (plans.ENGLISH_ENCODER, plans.CHINESE_ENCODER):
+        (tmp_path / name).mkdir()
     options = ["--corpus", str(tmp_path), "--encoders", str(tmp_path), "--gpu-id", "1"]
     result = CliRunner().invoke(app, ["nested", "flat", *options])
     assert result.exit_code == 0, result.output
     assert len(runs) == len(plans.PLANS["nested"]) + len(plans.PLANS["flat"])
     first, last = runs[0], runs[-1]
-    assert first[2:4] == ["genia", "locate_and_label"] and "minilm-l6-en" in first[-1]
-    assert last[2] == "resume" and plans.CHINESE_ENCODER in last[-1]
+    assert first[2:4] == ["genia", "locate_and_label"] and last[2] == "resume"
+    assert encoder_of(first) == str(tmp_path / plans.ENGLISH_ENCODER)
+    assert encoder_of(last) == str(tmp_path / plans.CHINESE_ENCODER)
     assert all(run[run.index("--gpu-id") + 1] == "1" for run in runs)
+
+
+def test_every_encoder_is_fine_tuned_alike(plans: ModuleType) -> None:
+    commands = plans.PLANS["pretrained"]
+    assert len(commands) == len(plans.PRETRAINED_ENCODERS) * (5 * 5 + 4 * 3)
+    for name in plans.PRETRAINED_ENCODERS:
+        own = [command[:-1] for command in commands if command[-1] == name]
+        assert own == [command[:-1] for command in commands if command[-1] == plans.ENGLISH_ENCODER]
+    assert all(str(plans.PRETRAINED_RESULTS) in command for command in commands)
+
+
+def test_an_encoder_that_is_not_there_is_told_of(
+    plans: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs: List[List[str]] = []
+    monkeypatch.setattr(plans.subprocess, "run", lambda run, check: runs.append(run))
+    app = plans.typer.Typer()
+    app.command()(plans.main)
+    (tmp_path / plans.ENGLISH_ENCODER).mkdir()
+    options = ["--corpus", str(tmp_path), "--encoders", str(tmp_path)]
+    result = CliRunner().invoke(app, ["pretrained", *options])
+    assert result.exit_code == 1 and "minilm-typed-n1000" in result.output
+    assert {encoder_of(run) for run in runs} == {str(tmp_path / plans.ENGLISH_ENCODER)}
+    assert len(runs) == 5 * 5 + 4 * 3

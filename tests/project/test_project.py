@@ -9,12 +9,15 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 from xml.etree import ElementTree
 
 import pytest
 import spacy
+import srsly
 from spacy.tokens import Doc, Span
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
@@ -26,6 +29,8 @@ from spacy_hetner.about import __version__
 from spacy_hetner.corpora.convert import convert
 from spacy_hetner.corpora.records import Record
 from spacy_hetner.corpora.stores import write_parquet
+from spacy_hetner.pretraining.settings import Settings
+from spacy_hetner.types import LabelledSpan
 
 SCRIPTS = ("_util", "corpora", "fetch_data", "make_config", "demo", "show_entities")
 
@@ -76,9 +81,10 @@ def plain(text: str) -> str:
 def test_every_step_has_inputs_and_outputs(project: Path) -> None:
     config = load_project_config(project)
     commands = {command["name"]: command for command in config["commands"]}
-    assert {"all", "distant", "wiki"} <= set(config["workflows"])
+    assert {"all", "distant", "wiki", "pretrain", "finetune"} <= set(config["workflows"])
     for workflow in config["workflows"].values():
-        made: List[str] = []
+        # Where none is built, the encoder is one that the user put there.
+        made = [] if "encoder" in workflow else ["encoders/"]
         for name in workflow:
             command = commands[name]
             missing = [dep for dep in command["deps"] if not (project / dep).exists()]
@@ -101,10 +107,19 @@ def test_variables_are_passed_on_to_the_workflows_for_other_corpora(project: Pat
         assert commands[name]["no_skip"]
 
 
-def test_config_can_be_filled(repo_root: Path, tmp_path: Path) -> None:
-    configs = sorted((repo_root / "configs").glob("*.cfg"))
+def configs_with(section: str, repo_root: Path) -> List[Path]:
+    """The configs that have a section: `nlp` for spacy train, or `pretraining`."""
+    configs = [
+        p for p in sorted((repo_root / "configs").glob("*.cfg")) if section in load_config(p)
+    ]
     assert configs
-    for path in configs:
+    return configs
+
+
+def test_config_can_be_filled(repo_root: Path, tmp_path: Path) -> None:
+    for path in configs_with("nlp", repo_root):
+        if "source" in load_config(path)["paths"]:
+            continue  # is filled from a trained pipeline: test_every_config_trains
         # As the file asks: the encoder has no default, since it is a folder of the user's.
         base, filled = tmp_path / f"base_{path.name}", tmp_path / path.name
         base.write_text(re.sub("encoder = null", 'encoder = "e"', path.read_text("utf8")), "utf8")
@@ -126,7 +141,7 @@ def test_every_config_trains(
         convert(
             [demo / f"zh.{part}.jsonl"], tmp_path / f"{part}.parquet", format="json_text", lang="zh"
         )
-    for path in sorted((repo_root / "configs").glob("*.cfg")):
+    for path in configs_with("nlp", repo_root):
         config = scripts["make_config"].fill_config(
             load_config(path, interpolate=False),
             scripts["corpora"].get_corpus("demo"),
@@ -137,6 +152,8 @@ def test_every_config_trains(
                 "training.max_steps": 1,
                 "corpora.dev.limit": 3,
                 "components.tagger.model.heads": 4,
+                # In the order of names, the pipeline of tagger.cfg is there before it is needed.
+                "paths.source": str(tmp_path / "tagger"),
             },
         )
         nlp, _ = train(init_nlp(config), None)
@@ -144,6 +161,57 @@ def test_every_config_trains(
         assert nlp.config["nlp"]["lang"] == "zh"
         loaded = spacy.load(tmp_path / path.stem)
         assert "entities" in loaded("张三在北京大学读书。").spans
+
+
+def test_pretraining_configs_are_complete(repo_root: Path) -> None:
+    """They name every setting, since nothing fills them."""
+    for path in configs_with("pretraining", repo_root):
+        section = load_config(path)["pretraining"]
+        assert set(section) == {field.name for field in fields(Settings)}
+        for block in section.values():
+            if isinstance(block, dict) and "@misc" in block:
+                function = spacy.registry.misc.get(block["@misc"])
+                assert set(block) == {"@misc", *signature(function).parameters}
+
+
+def test_config_of_another_language_leaves_its_tokenizer_behind(
+    scripts: Dict[str, Any], repo_root: Path, tmp_path: Path, tiny_encoder: Path
+) -> None:
+    write_parquet([Record(["a"], [])], tmp_path / "train.parquet")
+    base = load_config(repo_root / "configs" / "tagger.cfg", interpolate=False)
+    assert base["nlp"]["tokenizer"]["per_character"]
+    corpora = scripts["corpora"].CORPORA
+    for corpus, tokenizer in (
+        ("crossner_politics", {"@tokenizers": "spacy.Tokenizer.v1"}),
+        ("weibo", base["nlp"]["tokenizer"]),
+    ):
+        arguments = (base, corpora[corpus], tmp_path, tiny_encoder, 1)
+        filled = scripts["make_config"].fill_config(*arguments)
+        assert filled["nlp"]["lang"] == corpora[corpus].lang
+        assert filled["nlp"]["tokenizer"] == tokenizer
+
+
+def test_encoder_is_taught_typed_sentences(project: Path, tiny_encoder: Path) -> None:
+    """The step that is new in the workflow `pretrain`, again where its settings change."""
+    shutil.copytree(tiny_encoder, project / "encoders" / "tiny")
+    record = Record(
+        ["Ada", "saw", "Oslo"], [LabelledSpan(0, 1, "person"), LabelledSpan(2, 3, "city")]
+    )
+    for part in ("balanced", "dev"):
+        write_parquet([record] * 20, project / "knowledge" / "wiki" / part / "part.parquet")
+    command = ["typed-tagging", ".", "--vars.encoder", "tiny", "--vars.pretrain_steps"]
+    for steps, types, labels in (
+        ("2", "", ["city", "person"]),
+        ("3", "4types", ["location", "person"]),
+    ):
+        done = run_project(project, *command, steps, "--vars.types", types)
+        assert done.returncode == 0, done.stdout
+        stage = srsly.read_json(project / "encoders" / "tiny-typed" / "stage.json")
+        assert (stage["name"], stage["steps"]) == ("tiny-typed", int(steps))
+        head = srsly.read_json(project / "encoders" / "tiny-typed" / "head.json")
+        assert head["labels"] == labels
+    again = run_project(project, *command, steps, "--vars.types", types)
+    assert "nothing changed" in again.stdout
 
 
 @pytest.mark.parametrize(
@@ -239,7 +307,11 @@ def test_every_file_is_pinned(scripts: Dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["genia", "weibo", "resume", "ecommerce", "demo", "distant", "wiki"]
+    "name",
+    [
+        *("genia", "weibo", "resume", "ecommerce", "demo", "distant", "wiki"),
+        *("crossner_politics", "twitter2015", "btc", "re3d", "bionlp13cg"),
+    ],
 )
 def test_mirror_holds_the_pinned_files(
     scripts: Dict[str, Any], data_dir: Path, tmp_path: Path, name: str

@@ -1,0 +1,79 @@
+"""Pre-train an encoder on typed sentences, and put it where the other steps look for encoders.
+
+A run that was cut off goes on; one with other settings or data begins anew.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Dict
+
+from _util import run
+from make_config import Precision, precision_for
+from thinc.api import Config
+from typer import Argument, Option
+from wasabi import msg
+
+from spacy_hetner.files import remove_folder, replacing_folder
+from spacy_hetner.pretraining.settings import read_config
+from spacy_hetner.pretraining.train import Outcome, pretrain
+
+OTHER_RUN = "[HE193]"
+STOPPED = 143
+"""The exit status of a process that SIGTERM ended."""
+
+
+def pretrain_anyhow(config: Config, folder: Path, **options: Any) -> Outcome:
+    """Go on with the run in a folder, or begin it; what another run left there is removed."""
+    try:
+        return pretrain(config, folder, resume=True, **options)
+    except ValueError as error:
+        if not str(error).startswith(OTHER_RUN):
+            raise
+    remove_folder(folder)
+    return pretrain(config, folder, **options)
+
+
+def main(
+    base: Annotated[Path, Argument(help="A config with a section [pretraining]", exists=True)],
+    encoder: Annotated[Path, Argument(help="Encoder folder to start from")],
+    train: Annotated[Path, Argument(help="Typed sentences to train on", exists=True)],
+    dev: Annotated[Path, Argument(help="Typed sentences to choose the best step by", exists=True)],
+    folder: Annotated[Path, Argument(help="Folder of the run")],
+    out: Annotated[Path, Argument(help="Encoder folder to write")],
+    types: Annotated[str, Option(help="A type map; empty: all categories")] = "",
+    learn_rate: Annotated[float, Option(help="The highest learning rate")] = 0.00005,
+    epochs: Annotated[int, Option(help="Passes over the sentences, at most; 0: any")] = 3,
+    steps: Annotated[int, Option(help="Steps, at most; 0: any")] = 0,
+    seed: Annotated[int, Option(min=0)] = 0,
+    precision: Annotated[Precision, Option(help="auto: bf16 where the processor has it")] = "fp32",
+    gpu_id: Annotated[int, Option(help="-1 for the CPU")] = -1,
+) -> None:
+    """Pre-train an encoder."""
+    settings: Dict[str, Any] = {
+        "objective.types": types or None,
+        "optimizer.learn_rate": learn_rate,
+        "max_epochs": epochs,
+        "max_steps": steps,
+        "seed": seed,
+        "precision": precision_for(precision),
+    }
+    paths = {"encoder": encoder, "train": train, "dev": dev}
+    config = read_config(
+        base,
+        {
+            **{f"paths.{name}": str(path) for name, path in paths.items()},
+            **{f"pretraining.{name}": value for name, value in settings.items()},
+        },
+    )
+    outcome = pretrain_anyhow(config, folder, cpu=gpu_id < 0, interactive=sys.stderr.isatty())
+    if not outcome.finished:
+        msg.warn(f"Stopped after step {outcome.steps}; the same command goes on")
+        sys.exit(STOPPED)
+    with replacing_folder(out) as new:
+        shutil.copytree(outcome.encoder, new, dirs_exist_ok=True)
+    msg.good(f"Wrote {out}: {outcome.steps} steps, {outcome.scores}")
+
+
+if __name__ == "__main__":
+    run(main)
