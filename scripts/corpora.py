@@ -55,7 +55,6 @@ class Corpus:
 
 
 _HOST = "https://raw.githubusercontent.com"
-_SPLITS = ("train", "dev", "test")
 _GENIA_TYPES = (
     f"{_HOST}/matirojasg/nested-ner-mlc/6a19f0cd0248ca868c5bc140b457a154414c6e24"
     "/data/data/adapted-formats/Genia/MLC"
@@ -215,15 +214,22 @@ def _ecommerce(split: str) -> Split:
     return Split("columns", [source], {"scheme": "BIOES", "separator": "tab"})
 
 
-def _columns(*names: str) -> Split:
-    """BIO files of two columns; they come from a mirror."""
-    return Split("columns", [_source(*name.rsplit("/", 1)) for name in names], {"scheme": "BIO"})
+def _columns(train: List[str], dev: str, test: str) -> Corpus:
+    """English BIO files of two columns, flat; they come from a mirror."""
+
+    def split(names: List[str]) -> Split:
+        return Split(
+            "columns", [_source(*name.rsplit("/", 1)) for name in names], {"scheme": "BIO"}
+        )
+
+    splits = {"train": split(train), "dev": split([dev]), "test": split([test])}
+    return Corpus("en", splits, dict(_FLAT))
 
 
 def _crossner(domain: str) -> Corpus:
     """A few hundred sentences of Wikipedia (Liu et al. 2021)."""
-    splits = {split: _columns(f"crossner/{domain}/{split}.txt") for split in _SPLITS}
-    return Corpus("en", splits, dict(_FLAT))
+    train, dev, test = (f"crossner/{domain}/{split}.txt" for split in ("train", "dev", "test"))
+    return _columns([train], dev, test)
 
 
 def _demo(split: str) -> Split:
@@ -275,44 +281,18 @@ CORPORA: Dict[str, Corpus] = {
         f"crossner_{domain}": _crossner(domain)
         for domain in ("politics", "science", "music", "literature", "ai")
     },
-    "twitter2015": Corpus(
-        lang="en",
-        splits={
-            "train": _columns("twitter2015/train.txt"),
-            "dev": _columns("twitter2015/valid.txt"),
-            "test": _columns("twitter2015/test.txt"),
-        },
-        settings=dict(_FLAT),
+    "twitter2015": _columns(
+        ["twitter2015/train.txt"], "twitter2015/valid.txt", "twitter2015/test.txt"
     ),
     # Its files are parts of the corpus by region and time; no split comes with them. In NER-BERT
     # train has half of h, too.
-    "btc": Corpus(
-        lang="en",
-        splits={
-            "train": _columns(*(f"btc/{part}.conll" for part in "abeg")),
-            "dev": _columns("btc/h.conll"),
-            "test": _columns("btc/f.conll"),
-        },
-        settings=dict(_FLAT),
-    ),
+    "btc": _columns([f"btc/{part}.conll" for part in "abeg"], "btc/h.conll", "btc/f.conll"),
     # There is no dev part: test stands in for it, so choose nothing by it.
-    "re3d": Corpus(
-        lang="en",
-        splits={
-            "train": _columns("re3d/re3d-train.conll"),
-            "dev": _columns("re3d/re3d-test.conll"),
-            "test": _columns("re3d/re3d-test.conll"),
-        },
-        settings=dict(_FLAT),
-    ),
-    "bionlp13cg": Corpus(
-        lang="en",
-        splits={
-            "train": _columns("bionlp13/BioNLP13CG-IOB/train.tsv"),
-            "dev": _columns("bionlp13/BioNLP13CG-IOB/devel.tsv"),
-            "test": _columns("bionlp13/BioNLP13CG-IOB/test.tsv"),
-        },
-        settings=dict(_FLAT),
+    "re3d": _columns(["re3d/re3d-train.conll"], "re3d/re3d-test.conll", "re3d/re3d-test.conll"),
+    "bionlp13cg": _columns(
+        ["bionlp13/BioNLP13CG-IOB/train.tsv"],
+        "bionlp13/BioNLP13CG-IOB/devel.tsv",
+        "bionlp13/BioNLP13CG-IOB/test.tsv",
     ),
     # Nested, Chinese and English in one pipeline. It has no test part: dev stands in for it.
     "demo": Corpus(

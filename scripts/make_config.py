@@ -15,6 +15,7 @@ from typer import Argument, Option
 from wasabi import msg
 
 from spacy_hetner.encoders.folder import check_encoder_folder
+from spacy_hetner.encoders.module import supports_bf16
 from spacy_hetner.files import replacing
 
 Precision = Literal["fp32", "bf16", "auto"]
@@ -23,16 +24,11 @@ WARMUP = 0.1
 """Share of the steps in which the learning rate rises."""
 
 
-def precision_for(wanted: Precision) -> str:
+def precision_for(wanted: Precision, device: str = "cpu") -> str:
     """The precision to compute in; "auto" is bf16 where that is faster than fp32."""
-    return ("bf16" if bf16_is_native() else "fp32") if wanted == "auto" else wanted
-
-
-def bf16_is_native() -> bool:
-    """Whether the processor multiplies bfloat16 by itself; elsewhere it is slower than float32."""
-    # torch before 2.9 cannot tell.
-    capabilities: Dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    if wanted != "auto":
+        return wanted
+    return "bf16" if supports_bf16(torch.device(device)) else "fp32"
 
 
 def fill_config(

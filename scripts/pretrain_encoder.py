@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Dict
 
+import torch
 from _util import run
 from make_config import Precision, precision_for
 from thinc.api import Config
 from typer import Argument, Option
 from wasabi import msg
 
+from spacy_hetner.errors import Errors
 from spacy_hetner.files import remove_folder, replacing_folder
 from spacy_hetner.pretraining.settings import read_config
 from spacy_hetner.pretraining.train import Outcome, pretrain
@@ -32,6 +34,16 @@ def pretrain_anyhow(config: Config, folder: Path, **options: Any) -> Outcome:
             raise
     remove_folder(folder)
     return pretrain(config, folder, **options)
+
+
+def _choose_device(gpu_id: int) -> str:
+    """The device to train on. Raises ValueError (HE220) for a GPU that is not there."""
+    if gpu_id < 0:
+        return "cpu"
+    if gpu_id >= (found := torch.cuda.device_count()):
+        raise ValueError(Errors.HE220.format(gpu_id=gpu_id, reason=f"torch sees {found} GPU(s)"))
+    torch.cuda.set_device(gpu_id)
+    return f"cuda:{gpu_id}"
 
 
 def main(
@@ -56,7 +68,7 @@ def main(
         "max_epochs": epochs,
         "max_steps": steps,
         "seed": seed,
-        "precision": precision_for(precision),
+        "precision": precision_for(precision, _choose_device(gpu_id)),
     }
     paths = {"encoder": encoder, "train": train, "dev": dev}
     config = read_config(

@@ -394,8 +394,8 @@ class Errors(metaclass=_WithCode):
         "Comments begin with #."
     )
     HE161 = (
-        "The type map has no line for the label(s) {labels}. Add them, or keep such labels as they "
-        "are with missing = 'keep'."
+        "The type map has no line for the label(s) {labels}. Add lines for them: to keep one as it "
+        "is, a line with the label twice."
     )
     HE162 = (
         "{path} is no {what}, or damaged ({reason}). Build it anew with `spacy hetner wiki build`."
@@ -562,7 +562,7 @@ class Errors(metaclass=_WithCode):
         "packed as .bz2 (the multistream one is read in parallel), .gz or .xz."
     )
     HE141 = "{path} holds no page. Is it a MediaWiki export (pages-articles.xml)?"
-    # 142-146: loading encoders, and what they compute in
+    # 142-145: loading encoders, and what they compute in
     HE142 = (
         "An encoder cannot be read without the package transformers, which cannot be imported: "
         "{reason}. Install it: pip install 'spacy_hetner[transformers]'"
@@ -572,7 +572,18 @@ class Errors(metaclass=_WithCode):
         "scaled; it is on '{device}'. Set its precision to 'bf16' or 'fp32', or give a GPU "
         "(--gpu-id)."
     )
-    # 215-224: samples of a corpus, few-shot runs, labels of several corpora
+    # 146, 214-224: samples of a corpus, few-shot runs, labels of several corpora
+    HE146 = (
+        "The sample of {count} sentence(s) with seed {seed} has no labelled span: there is nothing "
+        "to learn from it. Give a larger size (--percent, --count) or another seed (--seeds)."
+    )
+    HE214 = (
+        "Only the first step was evaluated, so that the best one is not trained: training ended "
+        "before eval_frequency = {eval_frequency} steps (max_steps = {max_steps}, max_epochs = "
+        "{max_epochs}, patience = {patience}). Let all sizes train for as many steps, and evaluate "
+        "more often, for example with --training.max_epochs 0 --training.max_steps 300 "
+        "--training.eval_frequency 50 --training.optimizer.learn_rate.total_steps 300."
+    )
     HE215 = (
         "A sample of {count} sentences was asked for, but there are {total}. Ask for fewer, or for "
         "a share of them."
@@ -629,6 +640,19 @@ class Errors(metaclass=_WithCode):
     HE200 = (
         "Typed tagging has nothing to learn from: no record in {stores} has a labelled span. Give "
         "stores of sentences with typed mentions, such as `spacy hetner wiki build` writes."
+    )
+    HE201 = (
+        "patience is {patience}, but nothing is evaluated: there is no dev. Set dev in "
+        "[pretraining], or patience to 0."
+    )
+    HE202 = (
+        'The launcher "{launcher}" starts no processes that could be started again, or joins no '
+        "cluster: --restarts is for torchrun and ray, --address for ray. Choose the --launcher, or "
+        "leave them out."
+    )
+    HE203 = (
+        "{processes} processes need a GPU each, and the cluster has {gpus}. Give fewer "
+        "--processes, or --cpu."
     )
     # 210-214: the log of a pre-training run, and what it leaves behind
     HE210 = (

@@ -48,7 +48,10 @@ def replacing_folder(path: PathLike) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)  # of a killed process that had our number
         new.mkdir(parents=True)
         yield new
+        readable = new.stat().st_mode & 0o666
         for part in (*new.rglob("*"), new):
+            if part.is_file():
+                part.chmod(readable)  # safetensors lets nobody else read what it writes
             _sync(part)
         if target.exists():
             target.replace(old)
@@ -80,6 +83,9 @@ def clear_partial(folder: PathLike) -> None:
     Nobody may be writing there.
     """
     for partial in Path(folder).glob(".*.partial"):
+        old, target = partial / "old", partial.with_name(partial.name[1:].rsplit(".", 2)[0])
+        if old.exists() and not target.exists():  # killed between taking it away and replacing it
+            old.replace(target)
         shutil.rmtree(partial, ignore_errors=True)
 
 

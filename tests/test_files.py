@@ -126,3 +126,14 @@ def test_a_folder_is_removed_from_its_name_first(tmp_path, monkeypatch):
     assert sorted(left.name for left in tmp_path.iterdir()) == [".file.partial", "kept"]
     with pytest.raises(ValueError, match=r"HE081.*x"):
         remove_folder(path)
+
+
+def test_a_folder_that_was_taken_away_but_not_replaced_comes_back(tmp_path):
+    """Its process was killed between the two."""
+    left = tmp_path / ".thing.1.partial"
+    (left / "old").mkdir(parents=True)
+    (left / "old" / "a").write_text("old", encoding="utf8")
+    (left / "new").mkdir()
+    clear_partial(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thing"]
+    assert (tmp_path / "thing" / "a").read_text(encoding="utf8") == "old"

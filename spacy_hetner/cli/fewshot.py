@@ -79,13 +79,14 @@ def fewshot_cli(
         sources=_named_folders("--source", sources or []),
         spans_key=spans_key,
         gpu_id=gpu_id,
+        code=code,
     )
     if percents is None and counts is None:
         percents = ",".join(map(str, PERCENTS))
     rows = plan.run(
         output,
-        percents=_numbers("--percent", percents or "", float),
-        counts=_numbers("--count", counts or "", int),
+        percents=_numbers("--percent", percents, float),
+        counts=_numbers("--count", counts, int),
         seeds=_numbers("--seeds", seeds, int),
         tell=msg.text,
     )
@@ -97,14 +98,19 @@ def fewshot_cli(
     msg.good(f"Saved {len(rows)} rows, their table and curve to {output}")
 
 
-def _numbers(option: str, text: str, kind: Callable[[str], Any]) -> List[Any]:
+def _numbers(option: str, text: Optional[str], kind: Callable[[str], Any]) -> List[Any]:
+    """Those of an option, at least one; none of an option that was not given."""
+    if text is None:
+        return []
+    expected = "numbers with commas between, such as 10,25,40"
+    told = Errors.HE222.format(option=option, expected=expected, value=text)
     try:
-        return [kind(part) for part in text.split(",") if part.strip()]
+        numbers = [kind(part) for part in text.split(",") if part.strip()]
     except ValueError as error:
-        expected = "numbers with commas between, such as 10,25,40"
-        raise ValueError(
-            Errors.HE222.format(option=option, expected=expected, value=text)
-        ) from error
+        raise ValueError(told) from error
+    if not numbers:
+        raise ValueError(told)
+    return numbers
 
 
 def _named_folders(option: str, pairs: List[str]) -> Dict[str, Path]:

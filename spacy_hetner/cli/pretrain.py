@@ -57,12 +57,19 @@ def pretrain_cli(
     """
     try:
         from ..pretraining import launch
-        from ..pretraining.settings import read_config
-        from ..pretraining.train import pretrain
+        from ..pretraining.settings import read_config, resolve_settings
+        from ..pretraining.train import check_unused, pretrain
     except ImportError as error:
         raise ValueError(Errors.HE209.format(reason=error)) from error
     check_choice("launcher", launcher, LAUNCHERS)
+    if (launcher == "none" and restarts) or (launcher != "ray" and address is not None):
+        raise ValueError(Errors.HE202.format(launcher=launcher))
+    import_code(code)
+    config = read_config(config_path, parse_config_overrides(list(ctx.args)))  # it takes them out
+    resolve_settings(config)
     if launcher == "torchrun":
+        if not resume:
+            check_unused(output)  # a process that is started again would go on with it
         options = ["--resume"] * resume + ["--cpu"] * cpu
         options += ["--code", str(code)] if code else []
         launch.become_torchrun(
@@ -70,8 +77,6 @@ def pretrain_cli(
             processes=processes or 1,
             restarts=restarts,
         )
-    import_code(code)
-    config = read_config(config_path, parse_config_overrides(ctx.args))
     if launcher == "ray":
         launch.run_on_ray(
             config,

@@ -47,7 +47,7 @@ def open_job(
     _check_names(shards)
     folder = Path(folder).absolute()  # processes elsewhere start in folders of their own
     job = _describe(task, shards, key)
-    with _locked(folder):
+    with locked(folder):
         _clear(folder)
         try:
             _begin(folder, job, resume)
@@ -116,7 +116,7 @@ def _fingerprint(content: Any) -> str:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Keep other runs out. The system drops the lock of a process that ends, however it ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

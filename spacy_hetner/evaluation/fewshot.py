@@ -7,17 +7,20 @@ seed of its sample.
 
 import hashlib
 import json
+import os
 import platform
 import time
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
 import spacy
 import torch
+from spacy.language import Language
+from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import DIR_MODEL_BEST, train
 from spacy.util import registry
@@ -60,10 +63,12 @@ class FewShot:
         score on. Each is a file, but ``train`` and ``dev`` may be folders too.
     encoders, sources (Mapping[str, PathLike]): What to start from, to compare: encoder folders for
         the config's ``paths.encoder``, or trained pipelines for its ``paths.source``, under names
-        of your choice. Without any, what the config says.
+        of your choice, each once in all. Without any, what the config says.
     spans_key (str): The group of entities to score. Where the pipeline writes no groups,
         ``doc.ents`` is scored.
     gpu_id (int): -1 for the CPU.
+    code (Optional[PathLike]): The Python file with registered functions of the config, which you
+        have imported.
     """
 
     config: Config
@@ -74,6 +79,7 @@ class FewShot:
     sources: Mapping[str, PathLike] = field(default_factory=dict)
     spans_key: str = "entities"
     gpu_id: int = -1
+    code: Optional[PathLike] = None
 
     def run(
         self,
@@ -87,7 +93,7 @@ class FewShot:
         """Train and score each size with each seed from each start, the smallest sizes first.
 
         A row that ``output`` has already is not computed again: it is that of the same config, the
-        same content of all files that its [paths] name, the same size and seed.
+        same content of ``code`` and of all files that the config names, the same size and seed.
 
         percents (Sequence[float]): Sizes as shares of the training sentences.
         counts (Sequence[int]): Sizes as numbers of sentences.
@@ -95,10 +101,11 @@ class FewShot:
         RETURNS (List[Row]): All rows, in that order.
 
         Raises ValueError before the first run for sizes and seeds that are none (HE078, HE215,
-        HE217), files that are missing (HE075, HE077, and HE020 to HE023 and HE093 for a start), a
-        config that reads its corpus otherwise (HE218) or has no place for a start (HE219), and a
-        GPU that cannot be used (HE220); after one for scores that there are not (HE092, HE223),
-        and for a row that cannot be read (HE224).
+        HE217), files that are missing (HE075, HE077, and HE020 to HE023 and HE093 for a start),
+        starts that share a name (HE222), a config that reads its corpus otherwise (HE218) or has no
+        place for a start (HE219), a sample without a labelled span (HE146), and a GPU that cannot
+        be used (HE220); after one where nothing was evaluated once it had learned (HE214), for
+        scores that there are not (HE092, HE223), and for a row that cannot be read (HE224).
         """
         store_of(self.test)
         find_files([self.train, self.dev, self.test])
@@ -108,9 +115,12 @@ class FewShot:
         sizes |= {sample_size(total, count=check_count("count", n, 1)) for n in counts}
         for seed in seeds:
             check_count("seed", seed, 0)
+            # Samples are nested: what the smallest one has, all have.
+            for n in sorted(sizes)[:1]:
+                self._require_labels(n, seed)
         if self.gpu_id >= 0:
             _require_gpu(self.gpu_id)
-        content_of = lru_cache(maxsize=None)(fingerprint)
+        content_of = lru_cache(maxsize=None)(partial(_content, output=Path(output)))
         rows = []
         for n, seed, start in product(sorted(sizes), dict.fromkeys(seeds), starts):
             config = self.run_config(start, n, seed)
@@ -129,6 +139,9 @@ class FewShot:
 
     def starts(self) -> List[Start]:
         """All starts, checked; see ``run`` for what is raised."""
+        for name in self.encoders.keys() & self.sources.keys():
+            expected = "a name of its own each time, and none that --encoder has"
+            raise ValueError(Errors.HE222.format(option="--source", expected=expected, value=name))
         text, found = self.config.to_str(interpolate=False), []
         for kind, folders, check, example in (
             ("encoder", self.encoders, check_encoder_folder, "configs/tagger.cfg"),
@@ -147,13 +160,10 @@ class FewShot:
         reader = _section(self.config, name).get("@readers")
         if reader != READER:
             raise ValueError(Errors.HE218.format(section=name, reader=reader))
-        config = self.run_config(Start("", {}), 0, 0).interpolate()
-        block = {**_section(config, name), "gold_tokens": True}
-        corpus = registry.resolve({"corpus": block})["corpus"]
-        return sum(1 for _ in corpus(spacy.blank("xx")))
+        return sum(1 for _ in self._examples(0, 0))
 
     def run_config(self, start: Start, n: int, seed: int) -> Config:
-        """The config of one run; all files that it reads are in its [paths]."""
+        """The config of one run; all its data are in its [paths]."""
         config = self.config.copy()
         train_corpus, dev_corpus = _corpus_names(config)
         data = {"train": str(self.train), "dev": str(self.dev), "test": str(self.test)}
@@ -166,22 +176,38 @@ class FewShot:
         return config
 
     def key(self, config: Config, content_of: Callable[[str], str]) -> str:
-        """What tells runs apart: their config, with the content of files in the place of names."""
-        keyed = config.copy()
-        for name, value in keyed["paths"].items():
-            if value and isinstance(value, str) and Path(value).exists():
-                keyed["paths"][name] = content_of(value)
-        text = json.dumps([keyed.to_str(interpolate=False), self.spans_key])
+        """What tells runs apart: their config, with the content of files in the place of names.
+
+        content_of (Callable[[str], str]): The hash of a file or folder; any other text as it is.
+        """
+
+        def keyed(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {name: keyed(one) for name, one in value.items()}
+            if isinstance(value, (list, tuple)):
+                return [keyed(one) for one in value]
+            return content_of(value) if isinstance(value, str) else value
+
+        code = self.code and content_of(str(self.code))
+        text = json.dumps([keyed(config.interpolate()), self.spans_key, code], sort_keys=True)
         return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
 
     def train_and_score(self, config: Config, log: Path) -> Row:
-        """Train as ``spacy train`` does, and score the best step. What spaCy prints goes to log."""
+        """Train as ``spacy train`` does, and score the best step. What spaCy prints goes to log.
+
+        Raises ValueError (HE214) where only the first step was evaluated: it is not trained yet.
+        """
         log.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=log.parent, prefix=".pipeline-") as folder:
             start = time.perf_counter()
             with log.open("w", encoding="utf8") as stream:
                 nlp = init_nlp(config, use_gpu=self.gpu_id)
+                evaluations = _evaluations(nlp)
                 train(nlp, Path(folder), use_gpu=self.gpu_id, stdout=stream, stderr=stream)
+            if len(evaluations) < 2:
+                training = nlp.config.interpolate()["training"]
+                names = ("eval_frequency", "max_steps", "max_epochs", "patience")
+                raise ValueError(Errors.HE214.format(**{name: training[name] for name in names}))
             seconds = time.perf_counter() - start
             best = Path(folder) / DIR_MODEL_BEST
             dev = json.loads((best / "meta.json").read_text(encoding="utf8"))["performance"]
@@ -198,6 +224,19 @@ class FewShot:
             },
         }
 
+    def _examples(self, n: int, seed: int) -> Iterable[Example]:
+        """The examples of a sample; 0 for all of them."""
+        config = self.run_config(Start("", {}), n, seed).interpolate()
+        block = {**_section(config, _corpus_names(config)[0]), "gold_tokens": True}
+        corpus: Callable[[Language], Iterable[Example]]
+        corpus = registry.resolve({"corpus": block})["corpus"]
+        return corpus(spacy.blank("xx"))
+
+    def _require_labels(self, n: int, seed: int) -> None:
+        groups = (group for eg in self._examples(n, seed) for group in eg.reference.spans.values())
+        if not any(span.label for group in groups for span in group):
+            raise ValueError(Errors.HE146.format(count=n, seed=seed))
+
     def _entity_scores(self, report: Report) -> Dict[str, Any]:
         sections = report.to_dict()
         scores: Optional[Dict[str, Any]] = sections["spans"] or sections["ents"]
@@ -209,12 +248,12 @@ class FewShot:
 def fingerprint(path: PathLike) -> str:
     """A hash of a file, or of all files in a folder and below, with their names in it.
 
-    Raises ValueError (HE075) where there is none.
+    Raises ValueError (HE075) where there is neither.
     """
     root = Path(path)
-    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
-    if not files:
+    if not root.exists():
         raise ValueError(Errors.HE075.format(path=path, pattern=""))
+    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
     total = hashlib.sha256()
     for file in files:
         name = file.relative_to(root).as_posix()
@@ -223,6 +262,36 @@ def fingerprint(path: PathLike) -> str:
             while block := stream.read(2**20):
                 total.update(block)
     return total.hexdigest()
+
+
+def _content(text: str, output: Path) -> str:
+    """The fingerprint of the file or folder of that name; the text itself where there is none.
+
+    A folder that holds the results, or the one worked in, is none: it would never stay the same,
+    and a text such as "." names no data.
+    """
+    if not os.path.exists(text):
+        return text
+    path = Path(text).resolve()
+    if any(inner.resolve().is_relative_to(path) for inner in (Path.cwd(), output)):
+        return text
+    return fingerprint(path)
+
+
+def _evaluations(nlp: Language) -> List[None]:
+    """A list that grows by one with each evaluation of the pipeline.
+
+    ``train`` tells its steps to nothing but the callbacks of the config, which are the user's.
+    """
+    done: List[None] = []
+    evaluate = nlp.evaluate
+
+    def counted(*args: Any, **settings: Any) -> Dict[str, Any]:
+        done.append(None)
+        return evaluate(*args, **settings)
+
+    nlp.evaluate = counted  # type: ignore[method-assign]
+    return done
 
 
 def _check_pipeline(path: PathLike) -> Path:

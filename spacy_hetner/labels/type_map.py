@@ -61,17 +61,18 @@ def load_type_map(
 
 
 def map_labels(labels: Iterable[str], targets: Mapping[str, str], missing: str) -> List[str]:
-    """What each label becomes.
+    """What each label becomes; it is looked up as it is, and as ``category_name`` writes it.
 
     missing (str): What becomes of a label that the map lacks: ``keep`` it as it is, or ``error``.
 
     Raises ValueError (HE161) that names all labels that are missing.
     """
     labels = list(labels)
-    lacking = sorted({label for label in labels if label not in targets})
+    found = {label: targets.get(label, targets.get(category_name(label))) for label in labels}
+    lacking = sorted(label for label, target in found.items() if target is None)
     if lacking and missing == "error":
         raise ValueError(Errors.HE161.format(labels=", ".join(lacking)))
-    return [targets.get(label, label) for label in labels]
+    return [found[label] or label for label in labels]
 
 
 def _read_pairs(path: Path) -> Iterable[Tuple[str, str, str]]:

@@ -7,7 +7,7 @@ train, nor of where a run was cut off.
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Dict, Iterator, List, NamedTuple, Protocol, Sequence, Tuple, Union
+from typing import Iterator, List, NamedTuple, Protocol, Sequence, Tuple, Union
 
 import numpy
 import pyarrow as pa
@@ -57,13 +57,10 @@ class Pool:
         ]
 
     def _read(self, columns: Union[List[str], None] = None) -> pa.Table:
-        files: Dict[str, pq.ParquetFile] = {}
         tables = []
         for group in self.groups:
-            file = files.setdefault(group.path, pq.ParquetFile(group.path))
-            tables.append(file.read_row_group(group.number, columns=columns))
-        for file in files.values():
-            file.close()
+            with pq.ParquetFile(group.path) as file:  # one at a time: there may be thousands
+                tables.append(file.read_row_group(group.number, columns=columns))
         return pa.concat_tables(tables)
 
 

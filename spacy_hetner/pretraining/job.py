@@ -1,66 +1,73 @@
 """What a run trains on: records as instances, cut to integers once, and what is known of them."""
 
 import json
+import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
+from thinc.api import Config
+
+from ..encoders.build import CARD as BUILT
 from ..encoders.folder import check_encoder_folder
 from ..engine.make import make_engine
 from ..engine.tables import identify, parquet_files, parquet_shards
 from ..errors import Errors
 from ..files import write_json
 from .batches import Instances
-from .settings import Settings
+from .settings import Settings, describe_settings
+from .stage import HEAD, STAGE, describe_encoder
 
 JOB = "run.json"
 INSTANCES = "instances"
-_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt")
 
 
 class Job(NamedTuple):
     """What a run trains on.
 
-    facts: what the objective found in the data; data: for each part the files it comes from and
-        what was counted.
+    facts: what the objective found in the data; parent: what is known of the encoder; data: for
+        each part the files it comes from and what was counted.
     """
 
     facts: Dict[str, Any]
+    parent: Dict[str, Any]
     data: Dict[str, Any]
     train: Instances
     dev: Optional[Instances]
 
 
-def prepare(settings: Settings, config: Mapping[str, Any], output: Path) -> None:
+def prepare(settings: Settings, config: Config, output: Path, *, anew: bool) -> None:
     """Make the instances of a run in its folder, or as many as are not made yet.
 
-    RAISES (ValueError): HE193 where the folder is that of a run with other settings, and as the
-        engine and the objective do, such as for stores that are not there (HE075) or have nothing
-        to teach.
+    anew (bool): Nothing was learned in this folder yet, so settings and data may differ from those
+        that it was set up with.
+    RAISES (ValueError): HE193 where else they do, and as ``describe_encoder``, the engine and the
+        objective do, such as for stores that are not there (HE075) or have nothing to teach.
     """
     check_encoder_folder(settings.encoder)
     stores = {"train": settings.train_stores, "dev": settings.dev_stores}
     known: Dict[str, Any] = {
-        "config": _comparable(config),
-        "encoder": identify(settings.encoder),
-        "data": {part: identify(parquet_files(paths)) for part, paths in stores.items() if paths},
+        "config": _deciding(describe_settings(settings, config)),
+        "tokenizer": _content([p for p in Path(settings.encoder).iterdir() if _says_more(p)]),
+        "data": {part: _content(parquet_files(paths)) for part, paths in stores.items() if paths},
     }
+    facts = settings.objective.inspect(settings.train_stores)
+    known |= {"parent": describe_encoder(settings.encoder), "facts": facts}
     path = output / JOB
-    if path.exists():
-        run = json.loads(path.read_text(encoding="utf8"))
-        if changed := _differences(run, known):
-            raise ValueError(Errors.HE193.format(folder=output, changed=", ".join(changed)))
-    else:
-        run = {**known, "facts": settings.objective.inspect(settings.train_stores)}
-        write_json(path, run)
-    task = settings.objective.task(settings.encoder, run["facts"])
+    run = json.loads(path.read_text(encoding="utf8")) if path.exists() else None
+    changed = [] if run is None else _differences(run, known)
+    if changed and not anew:
+        raise ValueError(Errors.HE193.format(folder=output, changed=", ".join(changed)))
+    if changed or run is None:
+        shutil.rmtree(output / INSTANCES, ignore_errors=True)
+        write_json(path, known)
+    task = settings.objective.task(settings.encoder, facts)
     engine = make_engine(settings.engine, settings.workers)
-    key = {"encoder": _tokenizer_of(settings.encoder), "facts": run["facts"]}
     for part, files in known["data"].items():
         counts = engine.map(
             task,
             parquet_shards(stores[part]),
             output / INSTANCES / part,
-            key={**key, "data": files},
+            key={"tokenizer": known["tokenizer"], "facts": facts, "data": files},
         )
         write_json(output / INSTANCES / f"{part}.json", counts)
 
@@ -83,28 +90,33 @@ def open_job(settings: Settings, output: Path) -> Job:
         }
         for part, files in run["data"].items()
     }
-    return Job(run["facts"], data, parts["train"], parts.get("dev"))
+    return Job(run["facts"], run["parent"], data, parts["train"], parts.get("dev"))
 
 
-def _comparable(config: Mapping[str, Any]) -> Dict[str, Any]:
-    """The settings that decide about the result; how it is logged, and how records become
-    instances, does not."""
+def _deciding(settings: Mapping[str, Any]) -> Dict[str, Any]:
+    """The settings that decide about the result; what is told and kept of it does not."""
     files = ("encoder", "train", "dev")  # compared by content
-    aside = (*files, "logger", "engine", "workers", "log_frequency", "keep")
-    return {name: value for name, value in config.items() if name not in aside}
+    aside = (*files, "log_frequency", "checkpoint_frequency", "keep")
+    return {name: value for name, value in settings.items() if name not in aside}
+
+
+def _says_more(path: Path) -> bool:
+    """Whether a file of an encoder folder says what the weights are for: not how they were made."""
+    return path.suffix in (".json", ".txt") and path.name not in (STAGE, HEAD, BUILT)
+
+
+def _content(files: Sequence[Path]) -> List[Dict[str, Any]]:
+    """What tells files from others, wherever they are copied to."""
+    found = identify(sorted(files))
+    return [{key: value for key, value in file.items() if key != "written"} for file in found]
 
 
 def _differences(run: Mapping[str, Any], known: Mapping[str, Any]) -> List[str]:
     """The names of what is not as it was."""
-    changed = ["encoder"] if run["encoder"] != known["encoder"] else []
-    for section in ("config", "data"):
+    encoders = [(side["parent"]["weights"], side["tokenizer"]) for side in (run, known)]
+    changed = ["encoder"] if encoders[0] != encoders[1] else []
+    for section in ("config", "data", "facts"):
         before, now = run[section], known[section]
         names = sorted({*before, *now})
         changed += [name for name in names if before.get(name) != now.get(name)]
     return changed
-
-
-def _tokenizer_of(encoder: str) -> List[Dict[str, Any]]:
-    """What of an encoder decides about the instances."""
-    files = [Path(encoder, name) for name in _TOKENIZER_FILES]
-    return identify([file for file in files if file.exists()])

@@ -12,6 +12,7 @@ from thinc.api import Config
 from ..engine.cluster import connect, import_ray
 from ..errors import Errors
 from ..types import PathLike
+from .processes import PATIENCE
 from .train import check_unused, pretrain
 
 _RESTARTS = "TORCHELASTIC_RESTART_COUNT"
@@ -59,7 +60,8 @@ def run_on_ray(
 
     address (Optional[str]): Of a cluster; None: a Ray of this machine, on loopback only.
     code (Optional[PathLike]): Python file that registers functions of the config.
-    RAISES (ValueError): HE132 without Ray, HE133 if it gives up, HE195 as ``pretrain``.
+    RAISES (ValueError): HE132 without Ray, HE133 if it gives up, HE195 as ``pretrain``, HE203 for
+        fewer GPUs than processes.
     """
     if not resume:
         check_unused(output)
@@ -67,10 +69,13 @@ def run_on_ray(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what Ray itself deprecates
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchTrainer
+        from ray.train.torch import TorchConfig, TorchTrainer
 
         connect(ray, address, None if address else processes + 1)
         output = Path(output).absolute()
+        gpus = 0 if cpu else int(ray.cluster_resources().get("GPU", 0))
+        if 0 < gpus < processes:
+            raise ValueError(Errors.HE203.format(gpus=gpus, processes=processes))
         trainer = TorchTrainer(
             _work,
             train_loop_config={
@@ -83,8 +88,9 @@ def run_on_ray(
             },
             scaling_config=ScalingConfig(
                 num_workers=processes,
-                use_gpu=not cpu and ray.cluster_resources().get("GPU", 0) >= processes,
+                use_gpu=gpus > 0,
             ),
+            torch_config=TorchConfig(timeout_s=int(PATIENCE.total_seconds())),
             run_config=RunConfig(
                 name="ray",
                 storage_path=str(output),

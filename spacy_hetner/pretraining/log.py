@@ -15,8 +15,8 @@ from ..errors import Errors
 from ..files import replacing
 from ..types import PathLike
 
-STEP, EVALUATION = "step", "evaluation"
-"""The events that every log has."""
+STEP, EVALUATION, END = "step", "evaluation", "end"
+"""The events that every log has; a run that is resumed has not ended."""
 
 
 class RunLog:
@@ -217,7 +217,7 @@ def _rewind(path: Path, step: int, take: Callable[[Dict[str, Any]], None]) -> No
                     break
                 try:
                     line = json.loads(text)
-                    if line["step"] <= step:
+                    if line["step"] <= step and line["event"] != END:
                         take(line)
                         kept.write(text)
                 except (ValueError, KeyError, TypeError) as error:

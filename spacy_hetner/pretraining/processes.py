@@ -9,13 +9,13 @@ from typing import Iterator, Optional
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from ..encoders.module import tell_precision
 from ..errors import Errors
 
 _PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-_PATIENCE = timedelta(hours=6)
+PATIENCE = timedelta(hours=6)
 """How long processes wait for the one that makes the instances."""
 
 
@@ -35,7 +35,11 @@ def accelerated(
     accelerator = Accelerator(
         mixed_precision=_PRECISIONS[precision],
         cpu=on_cpu,
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+        kwargs_handlers=[
+            InitProcessGroupKwargs(timeout=PATIENCE),
+            # Encoders have weights that a batch does not use, such as RoFormer's positions.
+            DistributedDataParallelKwargs(find_unused_parameters=True),
+        ],
     )
     try:
         expected = processes or int(os.environ.get("WORLD_SIZE", 1))

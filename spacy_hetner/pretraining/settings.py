@@ -1,7 +1,7 @@
 """The section ``[pretraining]`` of a config."""
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from spacy import registry
@@ -48,7 +48,7 @@ class Settings:
     log_frequency (int): Steps from one line of the log to the next.
     engine (str), workers (int): How records become instances, see ``engine``.
 
-    RAISES (ValueError): HE002, HE004, HE078, HE190 for values that make no sense.
+    RAISES (ValueError): HE002, HE004, HE078, HE190, HE201 for values that make no sense.
     """
 
     encoder: str
@@ -87,6 +87,8 @@ class Settings:
         check_range("max_grad_norm", self.max_grad_norm, 0, math.inf)
         if not (self.max_epochs or self.max_steps):
             raise ValueError(Errors.HE190)
+        if self.patience and not self.dev_stores:
+            raise ValueError(Errors.HE201.format(patience=self.patience))
 
     @property
     def train_stores(self) -> List[str]:
@@ -101,7 +103,9 @@ class Settings:
 
 def as_list(paths: Union[str, Sequence[str], None]) -> List[str]:
     """One path, several or none, as a list."""
-    return [paths] if isinstance(paths, str) else list(paths or ())
+    if isinstance(paths, str):
+        return [paths] if paths else []
+    return list(paths or ())
 
 
 def read_config(path: PathLike, overrides: Mapping[str, Any]) -> Config:
@@ -133,3 +137,23 @@ def resolve_settings(config: Config) -> Settings:
             )
         )
     return Settings(**values)
+
+
+def describe_settings(settings: Settings, config: Config) -> Dict[str, Any]:
+    """All settings that say what is computed, defaults too: JSON.
+
+    Functions are described by their section of the config, and by the fields they have. Left out is
+    how a run is logged, and how records become instances.
+    """
+    section = config[SECTION]
+    described: Dict[str, Any] = {}
+    for name, value in vars(settings).items():
+        if is_dataclass(value) and not isinstance(value, type):
+            described[name] = {**section.get(name, {}), **asdict(value)}
+        else:
+            described[name] = section.get(name) if callable(value) else value
+    return {
+        name: value
+        for name, value in described.items()
+        if name not in ("logger", "engine", "workers")
+    }

@@ -8,30 +8,33 @@ import math
 import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterator, NamedTuple, Optional
+from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple, TypeVar
 
 from accelerate import Accelerator
 from thinc.api import Config
 from torch import Tensor
 
+from ..engine.folder import locked
 from ..errors import Errors
 from ..files import clear_partial
 from ..types import PathLike
 from .batches import steps_of
-from .checkpoints import checkpoint_path, find_checkpoints, prune
+from .checkpoints import checkpoint_path, find_checkpoints, prune, step_of
 from .job import open_job, prepare
-from .log import RunLog
+from .log import END, RunLog
 from .processes import accelerated, peak_memory_mb
-from .settings import SECTION, Settings, resolve_settings
-from .stage import Stage, check_replaceable, describe_encoder, write_stage
+from .settings import Settings, describe_settings, resolve_settings
+from .stage import Stage, check_replaceable, read_stage, write_stage
 from .trainer import StepResult, Trainer
 
 CHECKPOINTS = "checkpoints"
 ENCODER = "encoder"
 LOG = "log.jsonl"
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+ItemT = TypeVar("ItemT")
 
 
 class Outcome(NamedTuple):
@@ -59,7 +62,6 @@ class Progress:
     step_of_epoch: int = 0
     pieces: int = 0
     seconds: float = 0.0
-    evaluated: int = -1
     best: Optional[int] = None
     best_scores: Dict[str, float] = field(default_factory=dict)
     scores: Dict[str, float] = field(default_factory=dict)
@@ -101,19 +103,25 @@ def pretrain(
     processes (Optional[int]): How many must take part; None: as many as there are.
     cpu (bool): Leave a GPU alone.
     interactive (bool): Show a progress bar.
-    RETURNS (Outcome): SIGTERM ends a run with a checkpoint, after the next step of which
-        all processes can know.
-    RAISES (ValueError): HE195 where the folder holds a run and ``resume`` is off, HE196 and HE197
+    RETURNS (Outcome): SIGTERM and Ctrl-C end a run with a checkpoint, after the next step of which
+        all processes can know; a second Ctrl-C ends it at once.
+    RAISES (ValueError): HE128 where another run is at work in the folder, HE195 where it holds a
+        run and ``resume`` is off, HE196 and HE197
         as ``accelerated``, HE198 for batches that cannot be shared out evenly, HE199 for a loss
         that is no number, and as ``resolve_settings``, ``prepare`` and ``describe_encoder``.
     """
     settings = resolve_settings(config)
     output = Path(output)
-    with accelerated(settings.precision, cpu=cpu, processes=processes) as accelerator:
+    with ExitStack() as opened:
+        accelerator = opened.enter_context(
+            accelerated(settings.precision, cpu=cpu, processes=processes)
+        )
         world = accelerator.num_processes
         if settings.accumulate % world:
             raise ValueError(Errors.HE198.format(accumulate=settings.accumulate, processes=world))
         with accelerator.main_process_first():
+            held = locked(output) if accelerator.is_main_process else nullcontext()
+            opened.enter_context(held)
             if accelerator.is_main_process:
                 _set_up(settings, config, output, resume)
         run = _Run(settings, config, output, accelerator)
@@ -133,7 +141,7 @@ def _set_up(settings: Settings, config: Config, output: Path, resume: bool) -> N
     check_replaceable(output / ENCODER)
     for folder in (output, output / CHECKPOINTS):
         clear_partial(folder)
-    prepare(settings, config[SECTION], output)
+    prepare(settings, config, output, anew=not find_checkpoints(output / CHECKPOINTS))
 
 
 class _Run:
@@ -146,8 +154,6 @@ class _Run:
         self.config = config
         self.output = output
         self.accelerator = accelerator
-        # Now, and not in the end: an encoder that was changed by hand is better told of at once.
-        self.parent = describe_encoder(settings.encoder)
         self.job = open_job(settings, output)
         self.trainer = Trainer(settings, self.job.facts, accelerator)
         self.progress = Progress()
@@ -164,13 +170,18 @@ class _Run:
         return -(-sum(1 for _ in batches) // self.settings.accumulate)
 
     def resume(self) -> None:
-        """Take up the last checkpoint, if there is one."""
-        if found := find_checkpoints(self.output / CHECKPOINTS):
-            self.progress = Progress(**self.trainer.load(found[-1]))
+        """Take up the last checkpoint, if there is one: the same in all processes."""
+        found = find_checkpoints(self.output / CHECKPOINTS)
+        last = step_of(found[-1]) if found and self.accelerator.is_main_process else 0
+        # Asked for, since what others see of the folder may be old.
+        if step := int(sum(self.trainer.sum_up([float(last)]))):
+            path = checkpoint_path(self.output / CHECKPOINTS, step)
+            self.progress = Progress(**self.trainer.load(path))
 
     def train(self, interactive: bool) -> Outcome:
         """Train until the end, or until told to stop."""
         settings, progress = self.settings, self.progress
+        self.resumed_step = progress.step
         self.log = RunLog(
             self.output / LOG,
             settings.logger,
@@ -189,7 +200,7 @@ class _Run:
             if not self.stopped:
                 self._finish()
             self.log.event(
-                "end",
+                END,
                 progress.step,
                 finished=not self.stopped,
                 seconds=progress.seconds,
@@ -209,23 +220,23 @@ class _Run:
         """Train to the end of the epoch, or of the run."""
         settings, progress = self.settings, self.progress
         batches = settings.sampler(self.job.train, settings.seed, progress.epoch)
-        for step in steps_of(batches, settings.accumulate, progress.step_of_epoch):
+        steps = steps_of(batches, settings.accumulate, progress.step_of_epoch)
+        for step, is_last in _mark_last(steps):
             start = time.perf_counter()
             self._set_rate()
             result = self.trainer.step(step, progress.step, stop=self.asked_to_stop)
             self._count(result, time.perf_counter() - start)
+            if is_last:
+                progress.epoch, progress.step_of_epoch = progress.epoch + 1, 0
             if self._is_due(settings.log_frequency):
                 self._tell()
-            if self._is_due(settings.eval_frequency):
+            ends_epoch = is_last and not settings.eval_frequency
+            if self._is_due(settings.eval_frequency) or ends_epoch or self._is_over():
                 self._evaluate()
             elif self.stopped or self._is_due(settings.checkpoint_frequency):
                 self._save()
             if self._is_over() or self.stopped:
                 break
-        else:
-            progress.epoch, progress.step_of_epoch = progress.epoch + 1, 0
-            if not settings.eval_frequency:
-                self._evaluate()
 
     def _set_rate(self) -> None:
         factor = self.settings.schedule(self.progress.step, self.total_steps)
@@ -266,37 +277,32 @@ class _Run:
         """Score the weights on dev, if there is one, and save them."""
         progress, score = self.progress, self.settings.objective.score
         self._tell()
-        progress.evaluated = progress.step
         if self.job.dev is not None:
             progress.scores = self.trainer.scores(self.settings.sampler(self.job.dev, 0, 0))
-            if progress.scores[score] > progress.best_scores.get(score, -math.inf):
+            found, best = progress.scores[score], progress.best_scores.get(score, -math.inf)
+            progress.without_gain = 0 if found > best else progress.without_gain + 1
+            if found >= best:  # of equal ones the last, which has learned the most
                 progress.best, progress.best_scores = progress.step, progress.scores
-                progress.without_gain = 0
-            else:
-                progress.without_gain += 1
             self.log.evaluation(progress.step, progress.epoch, progress.scores)
         self._save()
 
     def _save(self) -> None:
         """Write a checkpoint, and clear old ones away. A log that is resumed misses nothing."""
         self._tell()
-        folder = self.output / CHECKPOINTS
-        self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
+            folder = self.output / CHECKPOINTS
             self.trainer.save(folder, self.progress.step, asdict(self.progress))
             prune(folder, self.settings.keep, self.progress.best)
 
     def _finish(self) -> None:
         """Write the encoder folder of the best step, or of the last where nothing is scored."""
-        progress = self.progress
-        if progress.evaluated != progress.step:
-            self._evaluate()
-        self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
+        progress, encoder = self.progress, self.output / ENCODER
+        was_finished = progress.step == self.resumed_step and read_stage(encoder) is not None
+        if self.accelerator.is_main_process and not was_finished:
             kept = progress.step if progress.best is None else progress.best
             self.trainer.load_result(checkpoint_path(self.output / CHECKPOINTS, kept))
             write_stage(
-                self.output / ENCODER,
+                encoder,
                 tokenizer=self.trainer.tokenizer,
                 learner=self.trainer.learner,
                 head=self.settings.objective.head_record(self.job.facts),
@@ -311,10 +317,10 @@ class _Run:
             scores["last"] = {"step": progress.step, **progress.scores}
         return Stage(
             name=self.output.absolute().name,
-            parent=self.parent,
+            parent=self.job.parent,
             objective=settings.objective,
             data=self.job.data,
-            config=self.config[SECTION],
+            config=describe_settings(settings, self.config),
             seed=settings.seed,
             steps=progress.step,
             epochs=progress.step / self.steps_of_epoch,
@@ -336,15 +342,28 @@ class _Run:
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
-        """SIGTERM ends the run; only the main thread can be told."""
+        """SIGTERM and SIGINT end the run; only the main thread can be told."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGTERM, self._ask_to_stop)
+        before = {kind: signal.signal(kind, self._ask_to_stop) for kind in _ENDING}
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
 
-    def _ask_to_stop(self, *_: Any) -> None:
+    def _ask_to_stop(self, kind: int, _: Any) -> None:
+        if self.asked_to_stop and kind == signal.SIGINT:
+            raise KeyboardInterrupt
         self.asked_to_stop = True
+
+
+def _mark_last(items: Iterable[ItemT]) -> Iterator[Tuple[ItemT, bool]]:
+    """Each item, and whether it is the last."""
+    rest = iter(items)
+    for item in rest:
+        for following in rest:
+            yield item, False
+            item = following
+        yield item, True

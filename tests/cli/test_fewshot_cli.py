@@ -1,8 +1,13 @@
 """``spacy hetner fewshot`` and ``labels``."""
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
+from spacy.cli._util import parse_config_overrides
+from spacy.util import load_config
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -122,6 +127,10 @@ def test_rows_table_and_curve(app, folder, tiny_encoder):
         (["--count", "2.5"], "HE222.*--count"),
         (["--percent", "a"], "HE222.*--percent"),
         (["--seeds", "x", "--count", "1"], "HE222.*--seeds"),
+        (["--percent", ""], "HE222.*--percent takes numbers.*got ''"),
+        (["--count", " , "], "HE222.*--count takes numbers"),
+        (["--seeds", "", "--count", "1"], "HE222.*--seeds takes numbers"),
+        (["--encoder", "a=x", "--source", "a=y"], "HE222.*--source.*own.*'a'"),
         (["--encoder", "a=x", "--encoder", "a=y"], r"HE222.*--encoder.*own.*'a=y'"),
         (["--encoder", "x=nowhere", "--count", "1"], "HE020.*nowhere"),
         (["--source", "s=nowhere", "--count", "1"], "HE219.*--source"),
@@ -138,6 +147,34 @@ def test_options_that_cannot_be_read(app, folder, options, message):
 def test_an_option_that_is_misspelt_is_no_value_of_the_config(app, folder):
     result = invoke(app, folder, "--counts", "1")
     assert "No such option" in str(result.exception) and not (folder / "out").exists()
+
+
+def test_the_code_of_a_config_tells_rows_apart(app, folder, tiny_encoder):
+    code = folder / "code.py"
+    options = ["--count", "2", "--seeds", "0", "--encoder", str(tiny_encoder), "--code", str(code)]
+    for text, kept in (("", 0), ("", 1), ("CHANGED = True", 0)):
+        code.write_text(text, encoding="utf8")
+        result = invoke(app, folder, *options, "--training.max_steps", "1")
+        assert result.exit_code == 0, result.output
+        assert result.output.count("(kept)") == kept
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/pretraining.md"])
+@pytest.mark.parametrize("config", ["locate_and_label.cfg", "tagger.cfg"])
+def test_commands_of_the_docs_score_what_they_train(page, config):
+    text = (ROOT / page).read_text(encoding="utf8").replace("\\\n", " ")
+    (command,) = re.findall(r"^.*spacy hetner fewshot .*--.*$", text, re.M)
+    words = shlex.split(command)
+    first = next(i for i, word in enumerate(words) if word.startswith("--training."))
+    given = [word for word in words[first:] if word != "--output" and word != "fewshot"]
+    overrides = parse_config_overrides(given)
+    training = load_config(ROOT / "configs" / config, overrides, interpolate=False)["training"]
+    assert training["max_epochs"] == 0, "small samples would end before they are scored"
+    assert training["max_steps"] >= 2 * training["eval_frequency"]
+    assert training["optimizer"]["learn_rate"]["total_steps"] == training["max_steps"]
 
 
 def test_labels(app, folder):

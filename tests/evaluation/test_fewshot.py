@@ -236,6 +236,79 @@ def test_rows_are_kept_until_something_changes(plan, data, tiny_encoder, tmp_pat
     assert run(spans_key="entities")[1] == []
 
 
+def test_files_that_are_named_outside_of_paths_count(plan, tmp_path, monkeypatch, trained):
+    monkeypatch.chdir(tmp_path)
+    read_labels = """
+[initialize]
+
+[initialize.components]
+
+[initialize.components.tagger]
+
+[initialize.components.tagger.labels]
+@readers = "spacy.read_labels.v1"
+path = "${paths.labels}/labels.json"
+require = true
+"""
+    text = CONFIG.replace("labels = null", 'labels = "given"') + read_labels
+    labels, code = Path("given", "labels.json"), Path("code.py")
+    labels.parent.mkdir()
+    labels.write_text('["PER", "GPE"]', "utf8")
+    code.write_text("", "utf8")
+
+    def run(name="given"):
+        trained.clear()
+        plan(text.replace('"given"', f'"{name}"'), code=code).run("out", counts=[3])
+        return len(trained)
+
+    assert [run(), run()] == [1, 0]
+    shutil.copytree("given", "moved")
+    assert run("moved") == 0, "names are not content"
+    labels.write_text('["PER", "GPE", "FAC"]', "utf8")
+    assert [run(), run()] == [1, 0]
+    code.write_text("# changed", "utf8")
+    assert [run(), run()] == [1, 0]
+
+
+@pytest.mark.parametrize("name", [".", "results", "\\u0000", "x" * 5000, "empty"])
+def test_texts_that_name_no_data_are_not_followed(plan, tmp_path, monkeypatch, trained, name):
+    """Such as the folder that holds the results, which change with each run."""
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    text = CONFIG.replace("labels = null", f'labels = "{name}"')
+    for _ in range(2):
+        plan(text).run("results/out", counts=[3])
+    assert len(trained) == 1
+
+
+def test_a_pipeline_that_was_never_scored_once_trained_is_no_result(plan, tmp_path):
+    text = CONFIG.replace("max_steps = 6", "max_steps = 300\nmax_epochs = 5")
+    text = text.replace("eval_frequency = 3", "eval_frequency = 200")
+    message = (
+        r"HE214.*eval_frequency = 200.*max_steps = 300.*max_epochs = 5.*patience = \d+.*"
+        r"--training\.max_epochs 0.*--training\.eval_frequency"
+    )
+    with pytest.raises(ValueError, match=message):
+        plan(text).run(tmp_path, counts=[4])
+    assert not (tmp_path / ROWS).exists()
+    (row,) = plan(text.replace("= 200", "= 4")).run(tmp_path, counts=[4])
+    assert row["n"] == 4
+
+
+@pytest.mark.filterwarnings("ignore:.*HW001")
+def test_a_sample_without_entities_is_told_before_the_first_run(plan, tmp_path, trained):
+    store = tmp_path / "train.parquet"
+    plain = [Record(["Nothing", "here"], [], id=f"p{i}") for i in range(30)]
+    untyped = Record(["Ada", "left"], [LabelledSpan(0, 1, "")], id="u")
+    write_parquet([*plain, untyped, sentence(0)], store)
+    few_shot = plan(train=store)
+    with pytest.raises(ValueError, match=r"HE146.* 2 sentence.*seed 5.*larger size.*another seed"):
+        few_shot.run(tmp_path / "out", counts=[32, 2], seeds=[5])
+    assert not trained
+    (row,) = few_shot.run(tmp_path / "out", counts=[32], seeds=[5])
+    assert row["n"] == 32
+
+
 def test_without_starts_the_config_says_what_it_starts_from(plan, tiny_encoder, tmp_path):
     text = CONFIG.replace("encoder = null", f'encoder = "{tiny_encoder}"')
     (row,) = plan(text, encoders={}).run(tmp_path / "a", counts=[2])
@@ -311,6 +384,11 @@ def test_what_cannot_be_done_is_said_before_the_first_run(
 def test_configs_that_do_not_fit(plan, tmp_path, old, new, message):
     with pytest.raises(ValueError, match=message):
         plan(CONFIG.replace(old, new)).run(tmp_path, counts=[2])
+
+
+def test_names_of_starts_are_unique_over_encoders_and_sources(plan, tiny_encoder, tmp_path):
+    with pytest.raises(ValueError, match=r"HE222.*--source.*a name of its own.*'tiny'"):
+        plan(sources={"other": tmp_path, "tiny": tmp_path}).run(tmp_path, counts=[2])
 
 
 def test_a_source_has_to_be_a_pipeline(plan, tmp_path):

@@ -12,6 +12,7 @@ from transformers import AutoModel
 
 from spacy_hetner.corpora.records import Record
 from spacy_hetner.corpora.stores import write_parquet
+from spacy_hetner.engine.folder import locked
 from spacy_hetner.pretraining import train as train_module
 from spacy_hetner.pretraining.checkpoints import find_checkpoints, read_checkpoint, step_of
 from spacy_hetner.pretraining.objectives.typed_tagging import TypedTagging
@@ -104,22 +105,23 @@ def test_the_average_is_what_is_scored_and_kept(run, tmp_path):
     assert not torch.equal(kept, last.model[f"transformer.{name}"])
 
 
-def test_sigterm_ends_a_run_with_a_checkpoint(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_with_a_checkpoint(run, tmp_path, monkeypatch, kind):
     plain = Trainer.step
 
     def signalled(trainer, planned, number, *, stop):
-        if number == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
+        if number == 3:
+            os.kill(os.getpid(), kind)
         return plain(trainer, planned, number, stop=stop)
 
     straight = run("straight", max_epochs=2)
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(kind)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "step", signalled)
         stopped = run("cut", max_epochs=2)
     assert not stopped.finished and not stopped.encoder.exists()
-    assert step_of(find_checkpoints(tmp_path / "cut" / "checkpoints")[-1]) == stopped.steps == 6
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert step_of(find_checkpoints(tmp_path / "cut" / "checkpoints")[-1]) == stopped.steps == 5
+    assert signal.getsignal(kind) is before
     resumed = run("cut", max_epochs=2, resume=True)
     assert resumed.steps == straight.steps
     assert losses(tmp_path / "cut") == losses(tmp_path / "straight")
@@ -133,6 +135,84 @@ def test_a_finished_run_is_not_trained_again(run, tmp_path):
     again = run("a", max_epochs=1, resume=True)
     assert again.steps == first.steps
     assert (again.encoder / "model.safetensors").read_bytes() == written
+
+
+def test_a_second_ctrl_c_ends_it_at_once(run, monkeypatch):
+    plain = Trainer.step
+
+    def signalled(trainer, planned, number, *, stop):
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(trainer, planned, number, stop=stop)
+
+    monkeypatch.setattr(Trainer, "step", signalled)
+    with pytest.raises(KeyboardInterrupt):
+        run("a")
+
+
+def test_of_equal_scores_the_last_is_kept(run, monkeypatch):
+    monkeypatch.setattr(TypedTagging, "scores", lambda self, statistics: {"f": 0.0})
+    outcome = run("a", max_epochs=3)
+    assert outcome.best == outcome.steps
+
+
+def test_a_checkpoint_is_written_once(run, tmp_path, monkeypatch):
+    """Though the end of an epoch and the frequency of checkpoints fall on one step."""
+    written = []
+    plain = Trainer.save
+    monkeypatch.setattr(Trainer, "save", lambda *args: written.append(args[2]) or plain(*args))
+    outcome = run("a", max_epochs=2, checkpoint_frequency=1)
+    assert written == list(range(1, outcome.steps + 1))
+    lines = read_log(tmp_path / "a", "evaluation")
+    assert [line["epoch"] for line in lines] == [1, 2]
+
+
+def test_two_runs_cannot_share_a_folder(run, tmp_path):
+    with locked(tmp_path / "a"), pytest.raises(ValueError, match="HE128"):
+        run("a")
+
+
+def test_a_finished_run_leaves_its_encoder_alone(run, tiny_encoder):
+    """So that the runs which started from it can still be resumed."""
+    first = run("a", max_steps=2)
+    run("child", max_steps=1, encoder=str(first.encoder))
+    written = (first.encoder / "stage.json").stat().st_mtime_ns
+    run("a", max_steps=2, resume=True)
+    assert (first.encoder / "stage.json").stat().st_mtime_ns == written
+    assert run("child", max_steps=1, encoder=str(first.encoder), resume=True).finished
+
+
+def test_settings_may_change_before_anything_is_learned(run, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", lambda *args, **options: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run("a", max_steps=1)
+    assert run(
+        "a", max_steps=2, changes={"objective.max_pieces": 128, "objective.overlap": 0}
+    ).finished
+
+
+def test_defaults_that_are_written_out_are_no_change(run):
+    run("a", max_steps=1)
+    assert run("a", max_steps=1, resume=True, patience=0, average=0.0).finished
+
+
+def test_a_type_map_that_changed_is_a_change(run, tmp_path):
+    types = tmp_path / "types.tsv"
+    lines = "person\tone\ncity\tone\nband\t{}\n"
+    types.write_text(lines.format("one"), encoding="utf8")
+    run("a", max_steps=1, changes={"objective.types": str(types)})
+    types.write_text(lines.format("two"), encoding="utf8")
+    with pytest.raises(ValueError, match="HE193"):
+        run("a", max_steps=1, changes={"objective.types": str(types)}, resume=True)
+
+
+def test_everything_is_readable_by_others(run, tmp_path):
+    outcome = run("a", max_steps=1)
+    modes = {path.stat().st_mode & 0o777 for path in outcome.encoder.iterdir()}
+    (tmp_path / "plain").touch()
+    assert modes == {(tmp_path / "plain").stat().st_mode & 0o777}
 
 
 def test_seeds_differ_and_repeat(run, tmp_path):
@@ -164,6 +244,7 @@ def test_loss_is_the_mean_over_the_tokens_of_a_step(run, tmp_path, calm_encoder)
         ({"precision": "fp16"}, "HE197"),
         ({"precision": "half"}, "HE004"),
         ({"accumulate": 0}, "HE078"),
+        ({"patience": 1, "dev": ""}, "HE201"),
         ({"processes": 2}, "HE196"),
     ],
 )

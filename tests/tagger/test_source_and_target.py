@@ -112,7 +112,9 @@ def test_a_label_that_the_source_was_not_told_of_is_refused(steps, tmp_path):
 
 def test_few_shot_runs_start_from_a_source(steps, tmp_path):
     folder, path, source = steps
-    config = load_config(path, {**SHORT, "training.max_steps": 3}, interpolate=False)
+    config = load_config(
+        path, {**SHORT, "training.max_steps": 3, "training.eval_frequency": 3}, interpolate=False
+    )
     target = folder / "target.parquet"
     plan = FewShot(config, target, target, target, sources={"chinese": source})
     (row,) = plan.run(tmp_path, counts=[4], seeds=[1])

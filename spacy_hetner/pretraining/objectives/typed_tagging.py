@@ -40,7 +40,7 @@ from ...engine.tables import parquet_shards, read_shard
 from ...engine.task import Counts, Shard, new_counts
 from ...errors import Errors
 from ...labels.tagset import TagSet
-from ...labels.type_map import MAPS, load_type_map, map_labels
+from ...labels.type_map import MAPS, category_name, load_type_map, map_labels
 from ...types import LabelledSpan, PathLike
 from ...validation import check_count, check_range
 from .objective import LENGTH, Batch, Instance, Learner, Objective, instance_schema
@@ -277,7 +277,7 @@ class TaggingTask:
         for batch in read_shard(shard, SCHEMA.names):
             batch = replace_columns(batch, {})
             if self.types is not None:
-                batch = Relabel(self.types)(batch, counts)
+                batch = Relabel(self.types, "keep")(batch, counts)
             for start in range(0, len(batch), _RECORDS):
                 yield _to_batch(cutter.cut(list(from_table(batch.slice(start, _RECORDS)))))
 
@@ -399,7 +399,7 @@ def _load_once(folder: str, by_token: bool, written: Tuple[int, ...]) -> Tuple[A
 
 def _read_types(name_or_path: str, labels: List[str]) -> Dict[str, str]:
     """A type map, which may speak of the labels that are there, and of DBpedia's categories."""
-    known = {*labels, *load_type_map(next(iter(MAPS)))}
+    known = {*map(category_name, labels), *load_type_map(next(iter(MAPS)))}
     return load_type_map(name_or_path, known)
 
 

@@ -487,3 +487,20 @@ def test_scores_of_sums():
     scores = make_typed_tagging().scores
     assert scores(numpy.array([2.0, 4.0, 8.0])) == {"f": pytest.approx(1 / 3), "p": 0.5, "r": 0.25}
     assert scores(numpy.zeros(3)) == {"f": 0.0, "p": 0.0, "r": 0.0}
+
+
+def test_a_map_of_labels_in_capitals(cut, tmp_path):
+    """And of a label that only dev has: it counts as missed."""
+    types = tmp_path / "types.tsv"
+    types.write_text("PER\tthing\ncell_type\tthing\n", encoding="utf8")
+    objective = make_typed_tagging(types=str(types))
+    write_parquet(
+        [record("ada", (0, 1, "PER")), record("b", (0, 1, "cell_type"))], tmp_path / "t.parquet"
+    )
+    facts = objective.inspect([tmp_path / "t.parquet"])
+    assert facts["labels"] == ["thing"]
+    (known, unknown) = cut(
+        [record("ada x", (0, 1, "PER")), record("ada x", (0, 1, "VEH"))], objective, facts
+    )
+    assert known["tags"].tolist() == [1, 0]
+    assert unknown["tags"].tolist() == [-2, 0]
