@@ -31,7 +31,7 @@ from spacy_hetner.pretraining.batches import PlannedBatch, steps_of
 from spacy_hetner.pretraining.job import Job, open_job, prepare
 from spacy_hetner.pretraining.objectives.objective import Batch
 from spacy_hetner.pretraining.processes import accelerated, peak_memory_mb
-from spacy_hetner.pretraining.settings import SECTION, Settings, read_config, resolve_settings
+from spacy_hetner.pretraining.settings import Settings, read_config, resolve_settings
 from spacy_hetner.pretraining.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -234,7 +234,7 @@ def main(
     config = read_config(CONFIG, overrides)
     settings = resolve_settings(config)
     with TemporaryDirectory() as folder:
-        prepare(settings, config[SECTION], Path(folder))
+        prepare(settings, config, Path(folder), anew=True)
         job = open_job(settings, Path(folder))
         row = {
             "encoder": encoder.name,
