@@ -1,6 +1,7 @@
-"""How files are written, whole or not at all, and how what many shards need is read once."""
+"""How files are written, whole or not at all, told apart, and read once by many shards."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -12,6 +13,17 @@ from typing import Any, Iterator, Mapping
 
 from .errors import Errors
 from .types import PathLike
+
+_BLOCK = 2**20
+
+
+def hash_file(path: PathLike) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    hashed = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(_BLOCK):
+            hashed.update(block)
+    return hashed.hexdigest()
 
 
 @contextmanager

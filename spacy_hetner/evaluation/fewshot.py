@@ -31,7 +31,7 @@ from ..corpora.sample import sample_size
 from ..corpora.stores import store_of
 from ..encoders.folder import check_encoder_folder
 from ..errors import Errors
-from ..files import write_json
+from ..files import hash_file, write_json
 from ..sources import find_files
 from ..types import PathLike
 from ..validation import check_count
@@ -257,10 +257,7 @@ def fingerprint(path: PathLike) -> str:
     total = hashlib.sha256()
     for file in files:
         name = file.relative_to(root).as_posix()
-        total.update(f"{name}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as stream:
-            while block := stream.read(2**20):
-                total.update(block)
+        total.update(f"{name}\0{hash_file(file)}\0".encode())
     return total.hexdigest()
 
 

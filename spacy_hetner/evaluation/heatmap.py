@@ -3,7 +3,7 @@
 import warnings
 from html import escape
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
 from spacy.language import Language
@@ -13,21 +13,11 @@ from ..files import replacing
 from ..labels.codecs import encode_tags
 from ..types import LabelledSpan, PathLike
 from ..validation import check_choice
+from .pictures import choose_fonts
 
 DARK = (8, 48, 107)
 """The darkest shade, RGB. One hue from white on: lightness alone says the weight, which all eyes
 and a printer can tell."""
-FONTS = (
-    "Noto Sans CJK SC",
-    "Source Han Sans SC",
-    "WenQuanYi Zen Hei",
-    "Microsoft YaHei",
-    "SimHei",
-    "PingFang SC",
-    "Arial Unicode MS",
-    "DejaVu Sans",
-)
-"""Those that are installed draw a picture: the first ones have Chinese characters."""
 
 _PAGE = """<!DOCTYPE html>
 <html>
@@ -129,18 +119,12 @@ def _cells(kind: str, texts: Sequence[str]) -> str:
 
 def _write_png(heat_map: HeatMap, path: Path) -> None:
     try:
-        from matplotlib import font_manager
         from matplotlib.colors import LinearSegmentedColormap
         from matplotlib.figure import Figure
+
+        fonts, missing = choose_fonts([*heat_map.labels, *heat_map.tokens])
     except ImportError as error:
         raise ValueError(Errors.HE097.format(reason=error)) from error
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    fonts = [name for name in FONTS if name in installed]
-    drawn: Set[int] = set()
-    for font in fonts:
-        drawn.update(font_manager.get_font(font_manager.findfont(font)).get_charmap())
-    written = "".join([*heat_map.labels, *heat_map.tokens])
-    missing = sorted({c for c in written if ord(c) not in drawn and not c.isspace()})
     if missing:
         warnings.warn(Warnings.HW092.format(characters="".join(missing)), stacklevel=4)
     n_labels, n_tokens = heat_map.weights.shape

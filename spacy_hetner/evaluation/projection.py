@@ -23,7 +23,6 @@ from typing import (
     NamedTuple,
     Sequence,
     Set,
-    Tuple,
 )
 
 import numpy
@@ -36,11 +35,10 @@ from ..corpora.stores import read_stores
 from ..encoders.encoder import build_encoder_model
 from ..encoders.folder import check_encoder_folder
 from ..errors import Errors, Warnings
-from ..files import replacing
 from ..sampling import uniform
 from ..types import PathLike
 from ..validation import check_choice, check_count
-from .heatmap import FONTS
+from .pictures import choose_fonts, save_figure
 
 SUFFIXES = (".svg", ".png")
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
@@ -268,24 +266,11 @@ def save_entity_map(entity_map: EntityMap, path: PathLike) -> None:
         written.
     """
     check_picture(path)
-    import matplotlib
-
-    suffix = Path(path).suffix
     names = _short_names([panel.encoder for panel in entity_map.panels])
-    fonts, missing = _choose_fonts([*names, *entity_map.labels])
-    if missing and suffix == ".png":
+    fonts, missing = choose_fonts([*names, *entity_map.labels])
+    if missing and Path(path).suffix == ".png":
         warnings.warn(Warnings.HW225.format(characters="".join(missing)), stacklevel=2)
-    settings: Any = {
-        "font.family": fonts,
-        "svg.fonttype": "none",
-        "svg.hashsalt": "entities",  # names within the file would be drawn at random
-        "text.parse_math": False,  # a dollar is a dollar
-    }
-    metadata = {"Date": None} if suffix == ".svg" else None
-    with replacing(path) as partial, matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # one by one, what is told above
-        figure = _draw(entity_map, names)
-        figure.savefig(partial, format=suffix[1:], dpi=150, metadata=metadata)
+    save_figure(path, lambda: _draw(entity_map, names), **{"font.family": fonts})
 
 
 def check_picture(path: PathLike) -> None:
@@ -436,20 +421,6 @@ def _draw(entity_map: EntityMap, names: Sequence[str]) -> Any:
         frameon=False,
     )
     return figure
-
-
-def _choose_fonts(texts: Sequence[str]) -> Tuple[List[str], List[str]]:
-    """The installed fonts, and the characters of the texts that none of them has."""
-    from matplotlib import font_manager
-
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    fonts = [name for name in FONTS if name in installed]
-    drawn = {
-        code
-        for font in fonts
-        for code in font_manager.get_font(font_manager.findfont(font)).get_charmap()
-    }
-    return fonts, sorted({c for c in "".join(texts) if ord(c) not in drawn and not c.isspace()})
 
 
 def _short_names(paths: Sequence[str]) -> List[str]:

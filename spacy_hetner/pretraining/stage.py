@@ -1,6 +1,5 @@
 """What a run leaves behind: an encoder folder that says where it comes from, and the head."""
 
-import hashlib
 import inspect
 import json
 from dataclasses import asdict, dataclass, is_dataclass
@@ -16,7 +15,7 @@ from ..encoders.build import CARD as BUILT
 from ..encoders.folder import check_encoder_folder
 from ..encoders.hugging_face import longest_input, save_encoder
 from ..errors import Errors
-from ..files import replacing_folder, write_json
+from ..files import hash_file, replacing_folder, write_json
 from ..types import PathLike
 from .card import write_card
 from .log import plain
@@ -25,7 +24,6 @@ from .objectives.objective import Learner, Objective
 STAGE, CARD = "stage.json", "README.md"
 HEAD, HEAD_WEIGHTS = "head.json", "head.safetensors"
 _LIBRARIES = ("torch", "transformers")
-_CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -162,15 +160,7 @@ def lineage_of(record: Mapping[str, Any]) -> List[Mapping[str, Any]]:
 
 def hash_weights(folder: Path) -> Dict[str, str]:
     """The SHA-256 of each file with weights of an encoder."""
-    return {path.name: _sha256(path) for path in sorted(folder.glob("model*.safetensors"))}
-
-
-def _sha256(path: Path) -> str:
-    hashed = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            hashed.update(chunk)
-    return hashed.hexdigest()
+    return {path.name: hash_file(path) for path in sorted(folder.glob("model*.safetensors"))}
 
 
 def _built(folder: Path) -> Dict[str, Any]:

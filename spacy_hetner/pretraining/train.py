@@ -106,9 +106,9 @@ def pretrain(
     RETURNS (Outcome): SIGTERM and Ctrl-C end a run with a checkpoint, after the next step of which
         all processes can know; a second Ctrl-C ends it at once.
     RAISES (ValueError): HE128 where another run is at work in the folder, HE195 where it holds a
-        run and ``resume`` is off, HE196 and HE197
-        as ``accelerated``, HE198 for batches that cannot be shared out evenly, HE199 for a loss
-        that is no number, and as ``resolve_settings``, ``prepare`` and ``describe_encoder``.
+        run and ``resume`` is off, HE196 and HE197 as ``accelerated``, HE198 for batches that
+        cannot be shared out evenly, HE199 for a loss that is no number, and as
+        ``resolve_settings`` and ``prepare``.
     """
     settings = resolve_settings(config)
     output = Path(output)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from util import SMALL_TOK2VEC, WIDTH, make_example, train
 
 from spacy_hetner.cli import app
-from spacy_hetner.evaluation import heatmap
+from spacy_hetner.evaluation import pictures
 from spacy_hetner.evaluation.heatmap import HeatMap, read_heat_map, save_heat_map
 
 NAME = "hetner_class_attention_tagger"
@@ -68,7 +68,7 @@ def test_picture(model, tmp_path):
 
 def test_characters_that_no_font_has_are_told_once(model, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr(heatmap, "FONTS", ("DejaVu Sans",))
+    monkeypatch.setattr(pictures, "FONTS", ("DejaVu Sans",))
     heat_map = HeatMap(numpy.ones((1, 3), "float32"), ["人"], ["图", "图", "\t"], ["O"] * 3)
     with pytest.warns(UserWarning, match=r"HW092.* 人图: ") as told:
         save_heat_map(heat_map, tmp_path / "map.png")

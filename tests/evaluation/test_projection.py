@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from spacy_hetner.corpora.records import Record
 from spacy_hetner.corpora.stores import write_docbin, write_parquet
 from spacy_hetner.encoders.build import build_encoder
-from spacy_hetner.evaluation import projection
+from spacy_hetner.evaluation import pictures, projection
 from spacy_hetner.evaluation.projection import (
     COLORS,
     MARKERS,
@@ -344,7 +344,7 @@ def test_many_labels_and_panels_fit(tmp_path, n_labels, n_panels):
 
 def test_characters_that_no_font_has(tmp_path, monkeypatch):
     needs_matplotlib()
-    monkeypatch.setattr(projection, "FONTS", ("DejaVu Sans",))
+    monkeypatch.setattr(pictures, "FONTS", ("DejaVu Sans",))
     found = ring(labels=("人名", "PER"))
     with pytest.warns(UserWarning, match=r"HW225.* 人名: ") as told:
         save_entity_map(found, tmp_path / "map.png")

@@ -11,8 +11,8 @@ from spacy.training.loop import train
 from spacy.util import load_config
 from util import group_of, make_doc
 
-from spacy_hetner.corpora.label_set import count_labels
 from spacy_hetner.corpora.records import Record
+from spacy_hetner.corpora.stored_labels import count_stored_labels
 from spacy_hetner.corpora.stores import write_parquet
 from spacy_hetner.evaluation.fewshot import FewShot
 from spacy_hetner.types import LabelledSpan
@@ -61,7 +61,7 @@ def steps(repo_root, tiny_encoder, tmp_path_factory):
     source = write(folder / "source.parquet", "GPE", 40)
     target = write(folder / "target.parquet", "FAC", 40)
     labels = folder / "labels.json"
-    labels.write_text(json.dumps(list(count_labels([source, target]))), "utf8")
+    labels.write_text(json.dumps(list(count_stored_labels([source, target]))), "utf8")
     block = documented_labels_block(repo_root)
     assert block.count('path = "labels.json"') == 1
     base = (repo_root / "configs" / "tagger.cfg").read_text("utf8")
@@ -84,7 +84,7 @@ def spans_of(nlp, i):
 
 def test_a_label_of_the_target_alone_has_no_source_example_and_is_learned(steps):
     folder, path, source = steps
-    assert list(count_labels([folder / "source.parquet"])) == ["GPE", "PER"]
+    assert list(count_stored_labels([folder / "source.parquet"])) == ["GPE", "PER"]
     first = spacy.load(source)
     assert first.get_pipe("tagger").labels == ("FAC", "GPE", "PER")
     assert spans_of(first, 0) == sentence(0, "GPE")[1]

@@ -39,6 +39,7 @@ from ...encoders.windows import Window, strided_windows
 from ...engine.tables import parquet_shards, read_shard
 from ...engine.task import Counts, Shard, new_counts
 from ...errors import Errors
+from ...evaluation.metrics import PRF, Ratio
 from ...labels.tagset import TagSet
 from ...labels.type_map import MAPS, category_name, load_type_map, map_labels
 from ...types import LabelledSpan, PathLike
@@ -143,12 +144,8 @@ class TypedTagging(Objective):
 
     def scores(self, statistics: numpy.ndarray) -> Dict[str, float]:
         """``f``, ``p`` and ``r`` of mentions, in [0, 1]; 0 where undefined."""
-        correct, predicted, gold = statistics.tolist()
-        return {
-            "f": 2 * correct / (predicted + gold) if predicted + gold else 0.0,
-            "p": correct / predicted if predicted else 0.0,
-            "r": correct / gold if gold else 0.0,
-        }
+        correct, predicted, gold = map(int, statistics.tolist())
+        return PRF(Ratio(correct, predicted), Ratio(correct, gold)).to_dict()
 
     def head_record(self, facts: Mapping[str, Any]) -> Dict[str, Any]:
         """The outputs of the head are ``tags``, over the first piece of each token."""

@@ -9,7 +9,9 @@ from .records import SPANS_KEY
 from .stores import read_stores
 
 
-def count_labels(stores: Sequence[PathLike], *, spans_key: str = SPANS_KEY) -> Dict[str, int]:
+def count_stored_labels(
+    stores: Sequence[PathLike], *, spans_key: str = SPANS_KEY
+) -> Dict[str, int]:
     """The labels of records and how many spans have each, in the order of the alphabet.
 
     stores (Sequence[PathLike]): ``.parquet`` and ``.spacy`` files, and folders of such.
