@@ -341,7 +341,7 @@ class Errors(metaclass=_WithCode):
         '[components.{name}.proposers.nouns] with @misc = "spacy_hetner.NounCandidates.v1".'
     )
     HE171 = (
-        "Nouns by '{source}' need the package {package}, which cannot be imported: {reason}. "
+        "Words by '{source}' need the package {package}, which cannot be imported: {reason}. "
         "Install it ({remedy}), or choose another source."
     )
     HE172 = (
@@ -636,6 +636,37 @@ class Errors(metaclass=_WithCode):
         "The vectors of the encoder {encoder} cannot be compared: {reason}. Its weights are "
         "damaged or its training went wrong: take another checkpoint."
     )
+    # 230-234: texts
+    HE230 = (
+        "dev must be a share of the texts, at least 0 and below 1, got {value!r}. 0.01 sets one "
+        "in a hundred apart, 0 none."
+    )
+    HE231 = (
+        "No text is left for training: {read} texts were read, and dropped were [{causes}]. Are "
+        "these the right sources, keys and columns, and is none of them excluded? A text that "
+        "shares overlap = {overlap} characters with an excluded one is dropped."
+    )
+    HE232 = (
+        "There is no source {source!r}. Give a file or a folder, followed by :KEY where texts "
+        "stand under a key in JSON, or by :NUMBER where they stand in a column."
+    )
+    HE233 = (
+        "{path} is to hold {kind}, and there is {file}: what is meant? Give the files, or folders "
+        "that hold nothing but stores of records (Parquet), or nothing but texts."
+    )
+    HE234 = (
+        "{path} is a store of records, whose texts stand under no key or column: leave out "
+        "':{selector}'."
+    )
+    # 235-239: alignment with a teacher
+    HE235 = (
+        "Piece alignment compares the layers {layers} with the weights squared_error {error} and "
+        "cosine {cosine}. Name at least one layer, such as -1, and set a weight above 0."
+    )
+    HE236 = (
+        "Piece alignment cannot compare the layers {layers}: the student has {student}, the "
+        "teacher {teacher}. Choose layers that both have: -1 is the last, 0 the embeddings."
+    )
     # 200-204: objectives of pre-training
     HE200 = (
         "Typed tagging has nothing to learn from: no record in {stores} has a labelled span. Give "
@@ -743,6 +774,11 @@ class Warnings(metaclass=_WithCode):
     HW225 = (
         "No installed font has the characters {characters}: the picture shows boxes for them. "
         "Install one that has them, such as Noto Sans CJK SC, or write .svg."
+    )
+    # 230-234: texts
+    HW230 = (
+        "None of the {texts} texts was drawn for {folder}: dev = {share} of them is less than one. "
+        "Give a larger share (--dev), or 0 if no dev part is wanted."
     )
     # 170-179: candidates
     HW170 = (

@@ -20,24 +20,32 @@ PACKED_SUFFIXES = (*_OPENERS, ".zip")
 UNREADABLE = (EOFError, OSError, RuntimeError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
 
 
-def find_files(paths: Sequence[PathLike], suffixes: Sequence[str] = ()) -> List[Path]:
+def find_files(
+    paths: Sequence[PathLike], suffixes: Sequence[str] = (), *, deep: bool = False
+) -> List[Path]:
     """Existing files, in the order given; a folder stands for its files, sorted by name.
 
     suffixes (Sequence[str]): In a folder, take only names that end so (packed or not).
+    deep (bool): Take the files of folders in a folder, too, save for hidden ones.
 
     Raises ValueError (HE075) for a path that is not there and for a folder without such files.
     """
     found: List[Path] = []
     for path in map(Path, paths):
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        files = sorted(path.rglob("*") if deep else path.iterdir()) if path.is_dir() else [path]
         if path.is_dir() and suffixes:
             files = [file for file in files if unpacked_name(file).endswith(tuple(suffixes))]
-        files = [file for file in files if file.is_file() and not file.name.startswith(".")]
+        files = [file for file in files if file.is_file() and not _is_hidden(file, path)]
         if not files:
             pattern = f" ending in {' or '.join(suffixes)}" if suffixes else ""
             raise ValueError(Errors.HE075.format(path=path, pattern=pattern))
         found.extend(files)
     return found
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    parts = file.relative_to(folder).parts or (file.name,)
+    return any(part.startswith(".") for part in parts)
 
 
 def unpacked_name(path: Path) -> str:

@@ -132,6 +132,15 @@ def test_folder_stands_for_its_files_in_order(tmp_path):
     assert find_files([tmp_path / "a.ann"], [".txt"]) == [tmp_path / "a.ann"]
 
 
+def test_folders_in_a_folder_are_searched_if_wanted(tmp_path):
+    for name in ("b/c.txt", "b/.hidden/d.txt", "a.txt", "b/.e.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("", encoding="utf8")
+    assert find_files([tmp_path]) == [tmp_path / "a.txt"]
+    assert find_files([tmp_path], deep=True) == [tmp_path / "a.txt", tmp_path / "b" / "c.txt"]
+    assert find_files([tmp_path / "b" / ".hidden"]) == [tmp_path / "b" / ".hidden" / "d.txt"]
+
+
 @pytest.mark.parametrize("name", ["missing.txt", "."])
 def test_input_without_files_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="HE075"):

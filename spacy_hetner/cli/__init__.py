@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from wasabi import msg
 
 from ..errors import is_coded
+from .adapt import adapt_cli
 from .annotate import annotate_cli
 from .attention import attention_cli
 from .convert import convert_cli
@@ -21,6 +22,7 @@ from .gazetteer import gazetteer_app
 from .labels import labels_cli
 from .pretrain import pretrain_cli
 from .project_entities import project_entities_cli
+from .text import text_cli
 from .wiki import wiki_app
 
 
@@ -47,10 +49,12 @@ app.command("convert")(convert_cli)
 app.command("evaluate")(evaluate_cli)
 app.command("attention")(attention_cli)
 app.command("annotate")(annotate_cli)
+app.command("text")(text_cli)
 app.command("project-entities")(project_entities_cli)
 app.command("labels")(labels_cli)
 app.command("pretrain", context_settings=_OVERRIDES)(pretrain_cli)
 app.command("fewshot", context_settings=_OVERRIDES)(fewshot_cli)
+encoder_app.command("adapt", context_settings=_OVERRIDES)(adapt_cli)
 app.add_typer(encoder_app)
 app.add_typer(gazetteer_app)
 app.add_typer(wiki_app)

@@ -3,7 +3,7 @@
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 from spacy.cli._util import import_code, parse_config_overrides
 from typer import Argument, Context, Option
@@ -11,6 +11,9 @@ from wasabi import msg
 
 from ..errors import Errors
 from ..validation import check_choice
+
+if TYPE_CHECKING:
+    from ..pretraining.train import Outcome
 
 LAUNCHERS = ("none", "torchrun", "ray")
 
@@ -98,6 +101,11 @@ def pretrain_cli(
         cpu=cpu,
         interactive=sys.stderr.isatty(),
     )
+    tell_outcome(outcome)
+
+
+def tell_outcome(outcome: "Outcome") -> None:
+    """Say how a run ended; if it was told to stop, leave as a process does that SIGTERM ended."""
     if not outcome.finished:
         if outcome.is_main:
             msg.warn(f"Stopped after step {outcome.steps}; go on with --resume")

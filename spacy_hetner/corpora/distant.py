@@ -26,9 +26,9 @@ from ..validation import check_choice, check_count, check_range
 from .free_text import LINES, SHARD_BYTES, TextLayout, read_texts, text_shards
 from .readers.texts import language_code
 from .records import UNKNOWN, Record, in_document_order, runs
-from .sentences import sentence_spans
 from .stores import SCHEMA, from_table, to_batch
-from .words import make_splitter
+from .text_sources import is_store, texts_beside
+from .words import cut_text
 
 MATCHINGS = ("longest", "all")
 UNMATCHED = ("outside", "unknown")
@@ -143,13 +143,15 @@ class AnnotateTask:
             for batch in read_shard(shard, columns=SCHEMA.names):
                 yield from from_table(batch)
             return
-        split = make_splitter(self.lang, per_character=self.per_character)
         for text in read_texts(shard, self.layout, counts, strict=self.strict):
             counts["totals"]["texts read"] += 1
-            whole = [(0, len(text.text))]
-            spans = sentence_spans(text.text, lang=self.lang) if self.sentences else whole
-            for number, (start, end) in enumerate(spans):
-                words = split(text.text[start:end])
+            cut = cut_text(
+                text.text,
+                lang=self.lang,
+                per_character=self.per_character,
+                sentences=self.sentences,
+            )
+            for number, words in enumerate(cut):
                 yield Record(words.tokens, [], words.spaces, f"{text.id}-{number}", text.id)
 
 
@@ -194,8 +196,8 @@ def annotate(
         strict,
     )
     load_once(Gazetteer, task.labels.gazetteer)  # a wrong folder is told before any work is done
-    stores = [path for path in inputs if _is_store(Path(path))]
-    texts = [path for path in inputs if path not in stores] + _texts_beside(stores)
+    stores = [path for path in inputs if is_store(Path(path))]
+    texts = [path for path in inputs if path not in stores] + texts_beside(stores)
     if stores and texts:
         raise ValueError(Errors.HE182.format(store=stores[0], text=texts[0]))
     shards = (
@@ -207,17 +209,6 @@ def annotate(
     settings["labels"]["gazetteer"] = identify(gazetteer)
     key = {"settings": settings, "inputs": identify(inputs)}
     return engine.map(task, shards, out, key=key, resume=resume, description="annotate")
-
-
-def _texts_beside(stores: Sequence[PathLike]) -> List[PathLike]:
-    """Files in folders of stores that are neither stores nor an engine's notes on them."""
-    folders = [path for path in map(Path, stores) if path.is_dir()]
-    files = [file for folder in folders for file in sorted(folder.iterdir()) if file.is_file()]
-    return [file for file in files if file.suffix not in (".parquet", ".json", "")]
-
-
-def _is_store(path: Path) -> bool:
-    return path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet")))
 
 
 def _spans(matches: TokenMatches, gazetteer: Gazetteer) -> List[LabelledSpan]:

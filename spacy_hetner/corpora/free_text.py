@@ -74,24 +74,30 @@ def text_shards(
         raise ValueError(Errors.HE183.format(names=", ".join(repeated[:5])))
     shards: List[Shard] = []
     for path in paths:
-        whole = layout.kind == "json" or path.suffix in PACKED_SUFFIXES
-        borders = [(0, WHOLE)] if whole else _cut_at_lines(path, shard_bytes)
-        for start, end in borders:
+        for start, end in cut_file(path, layout, shard_bytes):
             shards.append(Shard(f"{len(shards):05d}", str(path.resolve()), start, end))
     return shards
 
 
+def cut_file(path: Path, layout: TextLayout, size: int = SHARD_BYTES) -> List[Tuple[int, int]]:
+    """Where each shard of a file begins and ends, see ``text_shards``."""
+    whole = layout.kind == "json" or path.suffix in PACKED_SUFFIXES
+    return [(0, WHOLE)] if whole else _cut_at_lines(path, size)
+
+
 def read_texts(
-    shard: Shard, layout: TextLayout, counts: Counts, *, strict: bool = False
+    shard: Shard, layout: TextLayout, counts: Counts, *, name: str = "", strict: bool = False
 ) -> Iterator[FreeText]:
     """Stream the texts of a shard; blank ones are passed over.
+
+    name (str): What the texts' names begin with; default: the name of the file.
 
     What cannot be read is counted under ``dropped`` by its cause, with the place of the first under
     ``places``, and with ``strict`` an error.
 
     Raises ValueError (HE181), with file and byte, for the first such thing if ``strict``.
     """
-    name = Path(shard.source).name
+    name = name or Path(shard.source).name
     for offset, line in _readable_lines(shard, layout, counts, strict):
         for number, text in enumerate(_texts_in(line, layout)):
             if isinstance(text, _Loss):

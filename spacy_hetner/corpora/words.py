@@ -9,7 +9,7 @@ from collections import defaultdict
 from functools import lru_cache
 from itertools import accumulate, pairwise
 from operator import add
-from typing import Callable, DefaultDict, Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, DefaultDict, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import spacy
 from spacy.attrs import LENGTH, SPACY
@@ -18,6 +18,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from .readers.texts import CHINESE_TOKENIZER, language_code, make_tokenizer
+from .sentences import sentence_spans
 
 MAX_KNOWN = 2**18
 """Strings that a splitter remembers before it starts anew, which bounds its memory."""
@@ -62,6 +63,16 @@ def make_splitter(lang: str, *, per_character: bool = False) -> Splitter:
         if type(tokenizer) is Tokenizer
         else DocSplitter(lambda: make_tokenizer(code))
     )
+
+
+def cut_text(text: str, *, lang: str, per_character: bool, sentences: bool) -> Iterator[Words]:
+    """The words of a text, or those of each of its sentences; see ``make_splitter``."""
+    split = make_splitter(lang, per_character=per_character)
+    if not sentences:
+        yield split(text)
+        return
+    for start, end in sentence_spans(text, lang=lang):
+        yield split(text[start:end])
 
 
 class DocSplitter:

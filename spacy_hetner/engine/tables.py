@@ -65,6 +65,16 @@ def read_shard(shard: Shard, columns: Optional[Sequence[str]] = None) -> Iterato
     return _read(Path(shard.source), columns, range(shard.start, shard.end))
 
 
+def first_row(shard: Shard) -> int:
+    """How many rows of its file stand before a shard of ``parquet_shards``.
+
+    Raises ValueError (HE129) for what is no Parquet.
+    """
+    with _readable(Path(shard.source)):
+        metadata = pq.read_metadata(shard.source)
+        return sum(metadata.row_group(group).num_rows for group in range(shard.start))
+
+
 def digest(
     paths: Union[PathLike, Sequence[PathLike]], columns: Optional[Sequence[str]] = None
 ) -> str:

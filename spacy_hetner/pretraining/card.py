@@ -81,6 +81,13 @@ def _part(part: str, data: Mapping[str, Any]) -> Iterator[str]:
     files = data.get("files", ())
     shown = [f"`{file['name']}` ({file['bytes']:,} bytes, {file['hash']})" for file in files]
     yield f"- {part}: {_shortened(shown)}"
+    sources = [source for origin in data.get("origins", ()) for source in origin["sources"]]
+    if sources:
+        told = [
+            f"`{source['name']}` ({source['kept']['characters']:,} characters)"
+            for source in sources
+        ]
+        yield f"    - collected from: {', '.join(told)}"
     for section, counter in data.get("counts", {}).items():
         largest = sorted(counter.items(), key=lambda item: -item[1])
         counted = [f"{name} {number:,}" for name, number in largest]

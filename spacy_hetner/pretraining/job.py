@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from thinc.api import Config
 
+from ..corpora.text_store import ORIGIN
 from ..encoders.build import CARD as BUILT
 from ..encoders.folder import check_encoder_folder
 from ..engine.make import make_engine
@@ -25,7 +26,7 @@ class Job(NamedTuple):
     """What a run trains on.
 
     facts: what the objective found in the data; parent: what is known of the encoder; data: for
-        each part the files it comes from and what was counted.
+        each part the files it comes from, what was counted, and what texts were collected for it.
     """
 
     facts: Dict[str, Any]
@@ -52,6 +53,7 @@ def prepare(settings: Settings, config: Config, output: Path, *, anew: bool) -> 
     }
     facts = settings.objective.inspect(settings.train_stores)
     known |= {"parent": describe_encoder(settings.encoder), "facts": facts}
+    known = json.loads(json.dumps(known))  # as a run reads it that goes on: tuples are lists
     path = output / JOB
     run = json.loads(path.read_text(encoding="utf8")) if path.exists() else None
     changed = [] if run is None else _differences(run, known)
@@ -87,10 +89,17 @@ def open_job(settings: Settings, output: Path) -> Job:
         part: {
             "files": files,
             "counts": json.loads((output / INSTANCES / f"{part}.json").read_text("utf8")),
+            "origins": _origins(settings.train_stores if part == "train" else settings.dev_stores),
         }
         for part, files in run["data"].items()
     }
     return Job(run["facts"], run["parent"], data, parts["train"], parts.get("dev"))
+
+
+def _origins(stores: Sequence[str]) -> List[Dict[str, Any]]:
+    """What ``collect_texts`` says of those stores that it made."""
+    notes = [Path(store, ORIGIN) for store in stores]
+    return [json.loads(note.read_text(encoding="utf8")) for note in notes if note.is_file()]
 
 
 def _deciding(settings: Mapping[str, Any]) -> Dict[str, Any]:

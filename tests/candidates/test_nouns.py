@@ -176,7 +176,7 @@ def test_missing_packages(monkeypatch, zh, source, module, remedy):
     """The proposer can be made and saved; what is missing is told when it is needed."""
     monkeypatch.setitem(sys.modules, module, None)
     propose = NounCandidates(source)
-    with pytest.raises(ValueError, match=rf"\[HE171\] Nouns by '{source}'.*{remedy}"):
+    with pytest.raises(ValueError, match=rf"\[HE171\] Words by '{source}'.*{remedy}"):
         propose([zh("北京")])
 
 

@@ -109,6 +109,12 @@ def test_files_of_one_name_are_refused(tmp_path):
         text_shards([tmp_path / "a" / "x.txt", tmp_path / "b" / "x.txt"], LINES)
 
 
+def test_texts_may_be_named_otherwise(tmp_path):
+    (shard,) = text_shards([write(tmp_path / "x.txt", "t")], LINES)
+    (text,) = read_texts(shard, LINES, defaultdict(Counter), name="folder/x.txt")
+    assert text == ("folder/x.txt@0", "t")
+
+
 def damaged_files(folder):
     packed = bz2.compress(b"whole line\n" * 5000)
     return [

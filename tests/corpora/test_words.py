@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from spacy_hetner.corpora import words as module
 from spacy_hetner.corpora.readers.texts import CHINESE_TOKENIZER, make_tokenizer
 from spacy_hetner.corpora.sentences import split_sentences
-from spacy_hetner.corpora.words import ChunkSplitter, DocSplitter, make_splitter
+from spacy_hetner.corpora.words import ChunkSplitter, DocSplitter, cut_text, make_splitter
 from spacy_hetner.wiki.dump import read_pages
 from spacy_hetner.wiki.wikitext import Cleaner
 
@@ -150,3 +150,13 @@ def test_tokens_of_real_text_are_spacys(data_dir, lang):
     split, tokenizer = make_splitter(lang), TOKENIZERS[lang]
     for sentence in sentences:
         assert split(sentence) == as_spacy(tokenizer, sentence)
+
+
+def test_texts_are_cut_into_sentences_or_not():
+    text = " Ada is here.  So is Bob. "
+    settings = {"lang": "en", "per_character": False}
+    (whole,) = cut_text(text, **settings, sentences=False)
+    assert whole == make_splitter("en")(text)
+    found = [words.tokens for words in cut_text(text, **settings, sentences=True)]
+    assert found == [["Ada", "is", "here", "."], ["So", "is", "Bob", "."]]
+    assert list(cut_text("  ", **settings, sentences=True)) == []

@@ -10,7 +10,14 @@ import pytest
 from engine.toy_tasks import run
 
 from spacy_hetner.engine.local import LocalEngine
-from spacy_hetner.engine.tables import digest, identify, parquet_files, parquet_shards, read_shard
+from spacy_hetner.engine.tables import (
+    digest,
+    first_row,
+    identify,
+    parquet_files,
+    parquet_shards,
+    read_shard,
+)
 
 ROWS = [
     {"id": "a", "tokens": ["x", "\u5317"], "score": 0.1, "raw": b"\x00\xff", "n": 1},
@@ -41,6 +48,15 @@ def test_shards_cover_each_row_group_once(tmp_path):
     assert [shard.name for shard in shards] == ["00000", "00001", "00002", "00003"]
     ids = [[i for batch in read_shard(shard) for i in batch["id"].to_pylist()] for shard in shards]
     assert ids == [["a", "b"], ["c", "c"], ["d"], ["a", "b", "c", "c", "d"]]
+
+
+def test_first_rows_of_shards_count_from_the_start_of_their_file(tmp_path):
+    write(tmp_path / "one.parquet", size=1), write(tmp_path / "two.parquet", size=3)
+    shards = parquet_shards(tmp_path, row_groups=2)
+    assert [first_row(shard) for shard in shards] == [0, 2, 4, 0]
+    (tmp_path / "one.parquet").write_bytes(b"no Parquet")
+    with pytest.raises(ValueError, match=r"HE129.*one\.parquet"):
+        first_row(shards[1])
 
 
 def test_shards_are_found_from_any_folder(tmp_path, monkeypatch):

@@ -8,9 +8,6 @@ prediction alike. Of mentions that overlap the outermost are taught.
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import accumulate
-from pathlib import Path
 from typing import (
     Any,
     ClassVar,
@@ -21,7 +18,6 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
-    Tuple,
 )
 
 import numpy
@@ -31,10 +27,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout
 
 from ...corpora.records import UNKNOWN, Record, outermost_spans
-from ...corpora.steps import DROPPED, LABELS, Relabel, count_labels, replace_columns
-from ...corpora.stores import SCHEMA, from_table
-from ...encoders.hugging_face import load_outline, longest_input
-from ...encoders.pieces import Pieces, read_pieces, special_pieces, token_offsets
+from ...corpora.steps import DROPPED, LABELS, Relabel, count_labels
+from ...encoders.pieces import Pieces
 from ...encoders.windows import Window, strided_windows
 from ...engine.tables import parquet_shards, read_shard
 from ...engine.task import Counts, Shard, new_counts
@@ -44,7 +38,8 @@ from ...labels.tagset import TagSet
 from ...labels.type_map import MAPS, category_name, load_type_map, map_labels
 from ...types import LabelledSpan, PathLike
 from ...validation import check_count, check_range
-from .objective import LENGTH, Batch, Instance, Learner, Objective, instance_schema
+from .objective import Batch, Instance, Learner, Objective, instance_schema
+from .reading import PieceReader, flat_places, pad, stored_records, to_batch
 
 SCHEME = "BIO"
 UNSAID = -1
@@ -58,7 +53,6 @@ NOTHING_SAID = "window of which nothing is known"
 TOO_LONG = "mention longer than what windows share"
 
 _NO_LABEL = ""  # stands for all labels that are not learnt; no label is empty
-_RECORDS = 1024
 
 
 @dataclass(frozen=True)
@@ -126,21 +120,13 @@ class TypedTagging(Objective):
         token, one window after the other, its first piece as a place in the flat ``input_ids``,
         and its tag.
         """
-        lengths = numpy.array([len(row["pieces"]) for row in rows])
-        mask = numpy.arange(lengths.max()) < lengths[:, None]
-        ids = numpy.zeros(mask.shape, dtype="int64")
-        ids[mask] = numpy.concatenate([row["pieces"] for row in rows])
-        windows = numpy.repeat(numpy.arange(len(rows)), [len(row["rows"]) for row in rows])
-        places = numpy.concatenate([row["rows"] for row in rows]) + windows * mask.shape[1]
+        padded = pad([row["pieces"] for row in rows])
+        mask = padded["attention_mask"]
         tags = numpy.concatenate([row["tags"] for row in rows]).astype("int64")
-        tensors = {
-            "input_ids": torch.from_numpy(ids),
-            "attention_mask": torch.from_numpy(mask.astype("int64")),
-            "rows": torch.from_numpy(places),
-            "tags": torch.from_numpy(tags),
-        }
+        places = flat_places([row["rows"] for row in rows], mask.shape[1])
+        tensors = {**padded, "rows": torch.from_numpy(places), "tags": torch.from_numpy(tags)}
         labelled = float((tags >= 0).sum())
-        return Batch(tensors, {self.name: labelled}, int(lengths.sum()), mask.size)
+        return Batch(tensors, {self.name: labelled}, int(mask.sum()), mask.numel())
 
     def scores(self, statistics: numpy.ndarray) -> Dict[str, float]:
         """``f``, ``p`` and ``r`` of mentions, in [0, 1]; 0 where undefined."""
@@ -271,24 +257,17 @@ class TaggingTask:
     def __call__(self, shard: Shard, counts: Counts) -> Iterator[pa.RecordBatch]:
         """Stream the instances of a shard."""
         cutter = _Cutter(self, counts)
-        for batch in read_shard(shard, SCHEMA.names):
-            batch = replace_columns(batch, {})
-            if self.types is not None:
-                batch = Relabel(self.types, "keep")(batch, counts)
-            for start in range(0, len(batch), _RECORDS):
-                yield _to_batch(cutter.cut(list(from_table(batch.slice(start, _RECORDS)))))
+        relabel = None if self.types is None else Relabel(self.types, "keep")
+        for records in stored_records(shard, counts, relabel):
+            yield to_batch(cutter.cut(records), self.schema)
 
 
 class _Cutter:
     """Cuts records to instances, and counts what becomes of their mentions."""
 
     def __init__(self, task: TaggingTask, counts: Counts) -> None:
-        written = tuple(file.stat().st_mtime_ns for file in sorted(Path(task.encoder).glob("*")))
-        self.tokenizer, longest = _load_once(task.encoder, task.by_token, written)
-        self.by_token = task.by_token
-        self.prefix, self.suffix = special_pieces(self.tokenizer)
-        self.capacity = min(task.max_pieces, longest - len(self.prefix) - len(self.suffix))
-        self.overlap = task.overlap * self.capacity // task.max_pieces
+        self.read = PieceReader(task.encoder, by_token=task.by_token, max_pieces=task.max_pieces)
+        self.overlap = task.overlap * self.read.capacity // task.max_pieces
         self.known = frozenset(task.labels)
         self.n_tags = 2 * len(task.labels) + 1
         self.tag_set = TagSet([*task.labels, _NO_LABEL], SCHEME)
@@ -296,14 +275,8 @@ class _Cutter:
 
     def cut(self, records: List[Record]) -> List[Instance]:
         """The instances of records, in order."""
-        read = read_pieces(
-            self.tokenizer,
-            [record.text for record in records],
-            [token_offsets(record.tokens, record.spaces) for record in records],
-            by_token=self.by_token,
-        )
         instances: List[Instance] = []
-        for record, pieces in zip(records, read, strict=True):
+        for record, pieces in zip(records, self.read(records), strict=True):
             instances += self._windows(record, pieces)
         self.counts[TOTALS]["records"] += len(records)
         self.counts[TOTALS]["labelled tokens"] += sum(
@@ -316,17 +289,16 @@ class _Cutter:
         firsts = pieces.link_piece[first_links]
         mentions = self._mentions(record, tokens)
         tags = self._tags(record, tokens, mentions)
-        windows = strided_windows(0, len(pieces.ids), self.capacity, self.overlap)
+        windows = strided_windows(0, len(pieces.ids), self.read.capacity, self.overlap)
         window_of = self._choose(windows, firsts, mentions)
         for number, window in enumerate(windows):
             chosen = window_of == number
             if not (tags[chosen] != UNSAID).any():
                 self._count(DROPPED, NOTHING_SAID, int(chosen.any()))
                 continue
-            text = pieces.ids[window.start : window.end]
             yield {
-                "pieces": numpy.concatenate((self.prefix, text, self.suffix)),
-                "rows": firsts[chosen] - window.start + len(self.prefix),
+                "pieces": self.read.frame(pieces.ids[window.start : window.end]),
+                "rows": firsts[chosen] - window.start + len(self.read.prefix),
                 "tags": tags[chosen],
             }
 
@@ -386,27 +358,7 @@ class _Cutter:
             self.counts[section][cause] += number
 
 
-@lru_cache(maxsize=1)
-def _load_once(folder: str, by_token: bool, written: Tuple[int, ...]) -> Tuple[Any, int]:
-    """The tokenizer of an encoder, and how many pieces that reads; once a process, and again if a
-    file of the folder was written anew."""
-    tokenizer, outline = load_outline(folder, by_token=by_token)
-    return tokenizer, longest_input(tokenizer, outline)
-
-
 def _read_types(name_or_path: str, labels: List[str]) -> Dict[str, str]:
     """A type map, which may speak of the labels that are there, and of DBpedia's categories."""
     known = {*map(category_name, labels), *load_type_map(next(iter(MAPS)))}
     return load_type_map(name_or_path, known)
-
-
-def _to_batch(instances: List[Instance]) -> pa.RecordBatch:
-    """Instances as columns."""
-    lengths = [len(instance["pieces"]) for instance in instances]
-    columns: List[pa.Array] = [pa.array(lengths, LENGTH.type)]
-    for name in TaggingTask.schema.names[1:]:
-        lists = [instance[name] for instance in instances]
-        offsets = pa.array([0, *accumulate(map(len, lists))], pa.int32())
-        flat = numpy.concatenate([numpy.zeros(0, dtype="int32"), *lists]).astype("int32")
-        columns.append(pa.ListArray.from_arrays(offsets, pa.array(flat)))
-    return pa.RecordBatch.from_arrays(columns, schema=TaggingTask.schema)
