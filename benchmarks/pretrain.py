@@ -139,22 +139,38 @@ def result_name(encoder: str, pool: str) -> str:
 
 def make_row(run: Path, pool: str, hardware: str, name: Optional[str] = None) -> Row:
     """The row of a run that has ended, from its log and its stage."""
-    stage = read_stage(run / ENCODER)
-    if stage is None:
-        raise typer.BadParameter(f"{run} holds no run that has ended")
-    lines = [json.loads(line) for line in (run / LOG).read_text(encoding="utf8").splitlines()]
-    end = [line for line in lines if line["event"] == "end"][-1]
-    config, counts = stage["config"], stage["data"]["train"]["counts"]
-    encoder = Path(config["encoder"]).name
+    stage = stage_of(run)
+    counts = stage["data"]["train"]["counts"]
+    encoder = Path(stage["config"]["encoder"]).name
     return {
         "name": name or result_name(encoder, pool),
         "encoder": encoder,
         "pool": pool,
-        "objective": stage["objective"]["name"],
         "sentences": counts["totals"]["records"],
         "tokens": counts["totals"]["labelled tokens"],
         "labels": len(counts["labels"]),
         "mentions": sum(counts["labels"].values()),
+        **describe_run(run),
+        "hardware": hardware,
+    }
+
+
+def stage_of(run: Path) -> Row:
+    """What the encoder of a run that has ended says of itself."""
+    stage = read_stage(run / ENCODER)
+    if stage is None:
+        raise typer.BadParameter(f"{run} holds no run that has ended")
+    return stage
+
+
+def describe_run(run: Path) -> Row:
+    """What a row has of a run that has ended, whatever it taught."""
+    stage = stage_of(run)
+    lines = [json.loads(line) for line in (run / LOG).read_text(encoding="utf8").splitlines()]
+    end = [line for line in lines if line["event"] == "end"][-1]
+    config = stage["config"]
+    return {
+        "objective": stage["objective"]["name"],
         "dev_sentences": stage["data"]["dev"]["counts"]["totals"]["records"],
         "files": {part: found["files"] for part, found in stage["data"].items()},
         "seed": stage["seed"],
@@ -172,7 +188,6 @@ def make_row(run: Path, pool: str, hardware: str, name: Optional[str] = None) ->
         "pieces_per_s": round(end["pieces"] / end["seconds"], 1),
         "peak_memory_mb": end["peak_memory_mb"],
         "processes": stage["processes"],
-        "hardware": hardware,
         "versions": stage["versions"],
         "time": stage["time"],
     }
@@ -191,8 +206,21 @@ def describe_hardware(cpu: bool) -> str:
     return f"{platform.machine()}, {torch.get_num_threads()} thread(s), {gpu}"
 
 
+def parse_overrides(items: Iterable[str]) -> Dict[str, Any]:
+    """Values of a config from ``dotted.key=JSON``."""
+    pairs = (item.partition("=") for item in items)
+    return {key: json.loads(value) for key, _, value in pairs}
+
+
+def copy_encoder(encoder: Path, to: Path) -> None:
+    """It is there as a whole, or as it was before."""
+    with replacing_folder(to) as copy:
+        shutil.copytree(encoder, copy, dirs_exist_ok=True)
+
+
 PoolArgument = Annotated[str, typer.Argument(help=f"One of: {', '.join(POOLS)}")]
 NameOption = Annotated[Optional[str], typer.Option(help="Of the new encoder; default: by the pool")]
+OverrideOption = Annotated[List[str], typer.Option(help="dotted.key=JSON of the config")]
 CpuOption = Annotated[bool, typer.Option("--cpu", help="Leave GPUs alone")]
 ResultsOption = Annotated[Path, typer.Option(help="Folder for the row")]
 
@@ -209,7 +237,7 @@ def run(
     seed: int = 0,
     epochs: Annotated[int, typer.Option(help="0: as the pool has them")] = 0,
     precision: str = "bf16",
-    override: Annotated[List[str], typer.Option(help="dotted.key=JSON of the config")] = [],  # noqa: B006
+    override: OverrideOption = [],  # noqa: B006
     cpu: CpuOption = False,
     results: ResultsOption = RESULTS,
 ) -> None:
@@ -224,7 +252,6 @@ def run(
             raise typer.BadParameter(f"{work} has no pools yet: they are made from --data")
         make_corpora(data, work)
         make_pools(work)
-    pairs = (item.partition("=") for item in override)
     overrides = {
         **SETTINGS,
         "paths.encoder": str(encoder),
@@ -233,14 +260,13 @@ def run(
         "pretraining.seed": seed,
         "pretraining.max_epochs": epochs or chosen.epochs,
         "pretraining.precision": precision,
-        **{key: json.loads(value) for key, _, value in pairs},
+        **parse_overrides(override),
     }
     folder = work / "runs" / name
     outcome = pretrain(read_config(CONFIG, overrides), folder, resume=True, cpu=cpu)
     if not outcome.finished:
         raise typer.Exit(1)  # told to stop: the same command goes on
-    with replacing_folder(encoder.parent / name) as copy:
-        shutil.copytree(outcome.encoder, copy, dirs_exist_ok=True)
+    copy_encoder(outcome.encoder, encoder.parent / name)
     record(folder, pool, name, cpu=cpu, results=results)
 
 

@@ -18,6 +18,7 @@ import typer
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
+from adaptation_tables import adaptation_section  # noqa: E402
 from knowledge_tables import knowledge_sections, markdown_table  # noqa: E402
 from pretraining_tables import pretraining_section  # noqa: E402
 
@@ -248,6 +249,7 @@ def make_page(results: Path) -> str:
             crf_section(read_rows(results / "crf")),
             knowledge_sections(results),
             pretraining_section(results),
+            adaptation_section(results),
             not_run_section(items),
         ]
     )

@@ -6,12 +6,11 @@ A run that was cut off goes on; one with other settings or data begins anew.
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Dict
+from typing import Annotated, Any, Callable, Dict
 
 import torch
 from _util import run
 from make_config import Precision, precision_for
-from thinc.api import Config
 from typer import Argument, Option
 from wasabi import msg
 
@@ -20,23 +19,36 @@ from spacy_hetner.files import remove_folder, replacing_folder
 from spacy_hetner.pretraining.settings import read_config
 from spacy_hetner.pretraining.train import Outcome, pretrain
 
-OTHER_RUN = "[HE193]"
+OTHER_RUN = ("[HE125]", "[HE193]")
+"""What an error begins with if the folder holds a run with other settings, or of other texts."""
 STOPPED = 143
 """The exit status of a process that SIGTERM ended."""
 
 
-def pretrain_anyhow(config: Config, folder: Path, **options: Any) -> Outcome:
-    """Go on with the run in a folder, or begin it; what another run left there is removed."""
+def run_anyhow(start: Callable[[bool], Outcome], folder: Path, out: Path) -> None:
+    """Go on with the run in a folder, or begin it, and put its encoder where it belongs.
+
+    What a run with other settings or data left in the folder is removed. A run that was told to
+    stop ends this process as SIGTERM would.
+
+    start (Callable[[bool], Outcome]): Begins the run or, if told so, goes on with it.
+    """
     try:
-        return pretrain(config, folder, resume=True, **options)
+        outcome = start(True)
     except ValueError as error:
         if not str(error).startswith(OTHER_RUN):
             raise
-    remove_folder(folder)
-    return pretrain(config, folder, **options)
+        remove_folder(folder)
+        outcome = start(False)
+    if not outcome.finished:
+        msg.warn(f"Stopped after step {outcome.steps}; the same command goes on")
+        sys.exit(STOPPED)
+    with replacing_folder(out) as new:
+        shutil.copytree(outcome.encoder, new, dirs_exist_ok=True)
+    msg.good(f"Wrote {out}: {outcome.steps} steps, {outcome.scores}")
 
 
-def _choose_device(gpu_id: int) -> str:
+def choose_device(gpu_id: int) -> str:
     """The device to train on. Raises ValueError (HE220) for a GPU that is not there."""
     if gpu_id < 0:
         return "cpu"
@@ -68,7 +80,7 @@ def main(
         "max_epochs": epochs,
         "max_steps": steps,
         "seed": seed,
-        "precision": precision_for(precision, _choose_device(gpu_id)),
+        "precision": precision_for(precision, choose_device(gpu_id)),
     }
     paths = {"encoder": encoder, "train": train, "dev": dev}
     config = read_config(
@@ -78,13 +90,12 @@ def main(
             **{f"pretraining.{name}": value for name, value in settings.items()},
         },
     )
-    outcome = pretrain_anyhow(config, folder, cpu=gpu_id < 0, interactive=sys.stderr.isatty())
-    if not outcome.finished:
-        msg.warn(f"Stopped after step {outcome.steps}; the same command goes on")
-        sys.exit(STOPPED)
-    with replacing_folder(out) as new:
-        shutil.copytree(outcome.encoder, new, dirs_exist_ok=True)
-    msg.good(f"Wrote {out}: {outcome.steps} steps, {outcome.scores}")
+
+    def start(resume: bool) -> Outcome:
+        interactive = sys.stderr.isatty()
+        return pretrain(config, folder, resume=resume, cpu=gpu_id < 0, interactive=interactive)
+
+    run_anyhow(start, folder, out)
 
 
 if __name__ == "__main__":

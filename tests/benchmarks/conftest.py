@@ -51,6 +51,21 @@ def pretraining_tables(repo_root: Path) -> ModuleType:
     return load_script(repo_root / "benchmarks" / "pretraining_tables.py")
 
 
+@pytest.fixture(scope="module")
+def adaptation(repo_root: Path) -> ModuleType:
+    return load_script(repo_root / "benchmarks" / "adapt.py")
+
+
+@pytest.fixture(scope="module")
+def adaptation_tables(repo_root: Path) -> ModuleType:
+    return load_script(repo_root / "benchmarks" / "adaptation_tables.py")
+
+
+@pytest.fixture(scope="module")
+def msra(repo_root: Path) -> ModuleType:
+    return load_script(repo_root / "benchmarks" / "msra.py")
+
+
 @pytest.fixture
 def typed_work(tmp_path: Path) -> Path:
     """What `pretrain.py` makes pools of, in small: steps of Wikipedia, and LitBank."""

@@ -55,6 +55,22 @@ def test_every_encoder_is_fine_tuned_alike(plans: ModuleType) -> None:
     assert all(str(plans.PRETRAINED_RESULTS) in command for command in commands)
 
 
+def test_adapted_encoders_are_compared_on_dev(plans: ModuleType, repo_root: Path) -> None:
+    commands = plans.PLANS["adapted"]
+    assert len(commands) == len(plans.ADAPTED_ENCODERS) * 4 * 3
+    for name in plans.ADAPTED_ENCODERS:
+        own = [command[:-1] for command in commands if command[-1] == name]
+        assert own == [command[:-1] for command in commands if command[-1] == plans.CHINESE_ENCODER]
+    assert all(command[command.index("--split") + 1] == "dev" for command in commands)
+    assert all(str(plans.ADAPTED_RESULTS) in command for command in commands)
+    (size,) = {
+        command[command.index("--train-sentences") + 1]
+        for command in commands
+        if command[0] == "msra"
+    }
+    assert size == "2000"
+
+
 def test_an_encoder_that_is_not_there_is_told_of(
     plans: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import json
 import lzma
 import os
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 from xml.etree import ElementTree
 
+import numpy
 import pytest
 import spacy
 import srsly
@@ -81,7 +83,8 @@ def plain(text: str) -> str:
 def test_every_step_has_inputs_and_outputs(project: Path) -> None:
     config = load_project_config(project)
     commands = {command["name"]: command for command in config["commands"]}
-    assert {"all", "distant", "wiki", "pretrain", "finetune"} <= set(config["workflows"])
+    assert {"all", "distant", "wiki", "pretrain", "finetune", "adapt"} <= set(config["workflows"])
+    assert not set(config["workflows"]) & set(commands)
     for workflow in config["workflows"].values():
         # Where none is built, the encoder is one that the user put there.
         made = [] if "encoder" in workflow else ["encoders/"]
@@ -214,6 +217,64 @@ def test_encoder_is_taught_typed_sentences(project: Path, tiny_encoder: Path) ->
     assert "nothing changed" in again.stdout
 
 
+def write_texts(project: Path) -> None:
+    """Texts where the step `piece-alignment` looks for them: each file in its layout."""
+    random = numpy.random.default_rng(0)
+
+    def texts(count: int) -> List[str]:
+        return ["".join(random.choice(list("abcdefghij"), 30)) for _ in range(count)]
+
+    (step,) = (
+        command
+        for command in load_project_config(project)["commands"]
+        if command["name"] == "piece-alignment"
+    )
+    for name in re.findall(r"--text (\S+)", step["script"][0]):
+        path, _, selector = name.rpartition(":")
+        rows = (
+            [f"{text}\t3" for text in texts(20)]
+            if selector.isdecimal()
+            else [json.dumps({selector: text}) for text in texts(20)]
+        )
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text("\n".join(rows), encoding="utf8")
+
+
+def test_encoder_is_adapted_to_texts(project: Path, tiny_encoder: Path) -> None:
+    """The step that is new in the workflow `adapt`: from texts, and from corpora if there are."""
+    for name in ("tiny", "me5-small"):
+        shutil.copytree(tiny_encoder, project / "encoders" / name)
+    write_texts(project)
+    posts = project / "data" / "unlabelled" / "zh_cluemotion" / "valid.txt"
+    (first, *_) = (json.loads(line)["content"] for line in posts.read_text("utf8").splitlines())
+    command = ["piece-alignment", ".", "--vars.encoder", "tiny", "--vars.adapt_steps", "2"]
+    done = run_project(project, *command)
+    assert done.returncode == 0, done.stdout
+    out = project / "encoders" / "tiny-adapted"
+    stage = srsly.read_json(out / "stage.json")
+    assert (stage["name"], stage["steps"]) == ("tiny-adapted", 2)
+    assert stage["objective"]["name"] == "piece_alignment"
+    assert stage["objective"]["settings"]["by_token"] is True
+    (origin,) = stage["data"]["train"]["origins"]
+    assert len(origin["sources"]) == 8 and not origin["exclude"] and not origin["dropped"]
+
+    for part, text in (("train", "kjihgfedcba"), ("test", first)):
+        record = Record(list(text), [], [False] * len(text))
+        write_parquet([record], project / "corpus" / "weibo" / f"{part}.parquet")
+    write_parquet([Record(["b"], [])], project / "corpus" / "genia" / "train.parquet")
+    done = run_project(project, *command)
+    assert done.returncode == 0, done.stdout
+    (origin,) = srsly.read_json(out / "stage.json")["data"]["train"]["origins"]
+    assert origin["sources"][-1]["name"] == "train.parquet" and len(origin["sources"]) == 9
+    assert [source["name"] for source in origin["exclude"]] == ["test.parquet"]
+    assert sum(origin["dropped"].values()) == 1
+    # A run that is finished, of the same settings and texts, is found so.
+    written = (project / "pretraining" / "tiny-adapted" / "encoder" / "stage.json").stat()
+    assert run_project(project, *command).returncode == 0
+    after = (project / "pretraining" / "tiny-adapted" / "encoder" / "stage.json").stat()
+    assert after.st_mtime_ns == written.st_mtime_ns
+
+
 @pytest.mark.parametrize(
     ("corpus", "mirror", "code", "remedies"),
     [
@@ -221,6 +282,7 @@ def test_encoder_is_taught_typed_sentences(project: Path, tiny_encoder: Path) ->
         ("resume", "", "HE100", ["--vars.data FOLDER", "HETNER_DATA=FOLDER"]),
         ("genia", "nowhere", "HE102", ["nowhere", "--vars.data FOLDER", "HETNER_DATA=FOLDER"]),
         ("nope", "", "HE004", ["nope", "genia"]),
+        ("msra", "", "HE004", ["msra", "genia"]),
     ],
 )
 def test_without_data_the_message_is_ours(
@@ -309,7 +371,7 @@ def test_every_file_is_pinned(scripts: Dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("genia", "weibo", "resume", "ecommerce", "demo", "distant", "wiki"),
+        *("genia", "weibo", "resume", "ecommerce", "demo", "distant", "wiki", "text-zh"),
         *("crossner_politics", "twitter2015", "btc", "re3d", "bionlp13cg"),
     ],
 )
