@@ -667,6 +667,45 @@ class Errors(metaclass=_WithCode):
         "Piece alignment cannot compare the layers {layers}: the student has {student}, the "
         "teacher {teacher}. Choose layers that both have: -1 is the last, 0 the embeddings."
     )
+    # 240-244: masked language modelling
+    HE240 = (
+        "The tokenizer of {encoder} has no mask piece for what is to be guessed. Name one of its "
+        "pieces as mask_token in its tokenizer_config.json (one that no text uses, such as "
+        "[unused1]), or take another encoder."
+    )
+    HE241 = (
+        "The encoder {encoder} has no table of input embeddings, by which masked language "
+        "modelling tells pieces apart. Take another encoder, such as a BERT."
+    )
+    HE242 = (
+        "masked = {masked} and random = {random} are shares of the same pieces, and more than all "
+        "of them. Lower one of them: 0.8 and 0.1 leave a tenth as it is."
+    )
+    HE243 = (
+        "The segmenter '{source}' fails at the text {text!r}...: {reason}. Take the text out, or "
+        'set whole_words to another segmenter or to "tokens".'
+    )
+    # 260-264: objectives over regions
+    HE260 = (
+        "{objective} has nothing to learn from: no record in {stores} has a labelled span. Give "
+        "stores of labelled sentences, such as `spacy hetner annotate` writes, or of names, such "
+        "as `spacy hetner gazetteer mentions` does."
+    )
+    HE261 = (
+        "weight_mlm and weight_type of masked_context are both 0: nothing would be learned. Set at "
+        "least one above 0."
+    )
+    # 265-269: mentions
+    HE265 = (
+        "No common word is left as an example of what is no name: {read} were read, and the "
+        "gazetteer has {names} of them. Name lists of common words (--common), or set o_ratio "
+        "(--o-ratio) to 0."
+    )
+    HE266 = (
+        "No mention of the gazetteer {gazetteer} is left for training: it has {entries} names. "
+        'Names of several labels are examples with ambiguous = "all" (--ambiguous all) only, and '
+        "dev = {dev} (--dev) is set apart."
+    )
     # 200-204: objectives of pre-training
     HE200 = (
         "Typed tagging has nothing to learn from: no record in {stores} has a labelled span. Give "
@@ -702,6 +741,25 @@ class Errors(metaclass=_WithCode):
     HE213 = (
         "{place} is no event of this log: {reason}. Remove the line, or move the file away: a new "
         "one is begun."
+    )
+
+    # 250-259: Decoupled NER
+    HE250 = (
+        "The tokenizer {tokenizer} has no mask piece, which stands for a region in its context. "
+        "Take an encoder that was trained to guess masked pieces, such as a BERT, or name one of "
+        "its pieces as mask_token in its tokenizer_config.json."
+    )
+    HE251 = (
+        "{masks} masks do not fit into {capacity} pieces, which are all that the encoder reads at "
+        "once."
+    )
+    HE252 = (
+        "context_name = {name!r} names a second encoder, and shared = true says that there is "
+        "none. Set shared = false, or leave context_name out."
+    )
+    HE253 = (
+        "The decoupled scorer has no encoder to read. Set name in its model to an encoder folder, "
+        "such as `spacy hetner encoder build` writes."
     )
 
 
@@ -779,6 +837,21 @@ class Warnings(metaclass=_WithCode):
     HW230 = (
         "None of the {texts} texts was drawn for {folder}: dev = {share} of them is less than one. "
         "Give a larger share (--dev), or 0 if no dev part is wanted."
+    )
+    # 250-259: Decoupled NER
+    HW250 = (
+        "The component '{name}' left out, in one batch of docs, {lost} of {total} candidates, "
+        "which are beyond candidate_budget = {budget} a doc. This is told once; all are counted in "
+        "its attribute 'over_budget'."
+    )
+    # 265-269: mentions
+    HW265 = (
+        "Only {found} common words are left as examples of what is no name, and {wanted} were "
+        "wanted. All are taken. Give longer lists (--common), or a smaller o_ratio (--o-ratio)."
+    )
+    HW266 = (
+        "None of the {records} mentions was drawn for {path}: dev = {share} of them is less than "
+        "one. Give a larger share (--dev), or 0 if no dev part is wanted."
     )
     # 170-179: candidates
     HW170 = (

@@ -13,7 +13,7 @@ from thinc.api import Config, Model, Optimizer, set_dropout_rate
 from ..errors import Errors
 from ..labels.gold import aligned_gold, initialization_gold
 from ..spans.assign import assign_labels, pair_candidates, soft_weights
-from ..spans.batch import concatenate_spans
+from ..spans.batch import concatenate_spans, softmax
 from ..spans.groups import group_spans, make_span_group
 from ..spans.handover import handed_over
 from ..spans.pipe import LabelledPipe
@@ -192,7 +192,7 @@ class SpanClassifier(LabelledPipe):
             return [NO_SPANS] * len(docs)
         spans = concatenate_spans(candidates, [len(doc) for doc in docs])
         logits = self.model.ops.to_numpy(self.model.predict((docs, spans, spans)))
-        probabilities = _softmax(logits)
+        probabilities = softmax(logits)
         parts = numpy.split(probabilities, numpy.cumsum(lengths)[:-1])
         return [self._decode(*pair) for pair in zip(candidates, parts, strict=True)]
 
@@ -341,8 +341,3 @@ class SpanClassifier(LabelledPipe):
             return 0
         self.check_label(label)
         return self.labels.index(label) + 1
-
-
-def _softmax(logits: numpy.ndarray) -> numpy.ndarray:
-    shifted = numpy.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""``spacy hetner gazetteer``: build a gazetteer from dictionaries, and tell what is in one."""
+"""``spacy hetner gazetteer``: build a gazetteer, say what is in one, write its names as records."""
 
 from pathlib import Path
 from typing import Annotated, List, Optional
@@ -6,13 +6,15 @@ from typing import Annotated, List, Optional
 from typer import Argument, Option, Typer
 from wasabi import msg
 
+from ..corpora.mentions import AMBIGUOUS, write_mentions
 from ..files import write_json
 from ..gazetteers.build import build_gazetteer
 from ..gazetteers.conflicts import CONFLICTS
 from ..gazetteers.gazetteer import Gazetteer
 from ..gazetteers.normalize import STEPS
-from ..gazetteers.source import parse_source, read_source_list
+from ..gazetteers.source import Source, parse_source, read_source_list
 from ..gazetteers.statistics import GazetteerStatistics
+from .job import SeedOption, StrictOption, counts_table
 
 gazetteer_app = Typer(
     name="gazetteer", help="Dictionaries of names and their labels", no_args_is_help=True
@@ -126,3 +128,66 @@ def stats_cli(
     print(statistics.to_text())
     if report is not None:
         write_json(report, statistics.to_dict())
+
+
+@gazetteer_app.command("mentions")
+def mentions_cli(
+    gazetteer: Annotated[Path, Argument(help="Folder of a gazetteer, as build wrote it")],
+    output: Annotated[
+        Path, Argument(help="Folder for train.parquet and dev.parquet", file_okay=False)
+    ],
+    lang: Annotated[str, Option("--lang", "-l", help="Language: chooses the tokenizer")],
+    common: Annotated[
+        Optional[List[Path]],
+        Option("--common", "-c", help="List of common words, or a folder; may be repeated"),
+    ] = None,
+    text_column: Annotated[
+        str, Option("--text-column", help="Of the words: number from 1, or name; default: 1")
+    ] = "",
+    separator: Annotated[
+        str, Option("--separator", help="Between columns; default: a comma in .csv, else a tab")
+    ] = "",
+    encoding: Annotated[str, Option("--encoding", help="Encoding of the words")] = "utf-8",
+    per_character: Annotated[
+        bool, Option("--per-character", help="zh: Latin letters and digits one by one")
+    ] = False,
+    ambiguous: Annotated[
+        str, Option("--ambiguous", "-a", help=f"Names of several labels: {', '.join(AMBIGUOUS)}")
+    ] = "drop",
+    o_ratio: Annotated[
+        float,
+        Option("--o-ratio", help="So many times as many words as a label has names; 0: none"),
+    ] = 1.0,
+    dev: Annotated[
+        float, Option("--dev", help="Share of the records for validation; 0: none")
+    ] = 0.02,
+    seed: SeedOption = 0,
+    strict: StrictOption = False,
+    report: Annotated[
+        Optional[Path], Option("--report", "-r", help="JSON file for the counts", dir_okay=False)
+    ] = None,
+) -> None:
+    """
+    Write the names of a gazetteer as records, and common words that are none of them, to teach an
+    encoder what names look like (spacy_hetner.MentionTyping.v1).
+    """
+    words = [
+        Source(path, text_column=text_column, separator=separator, encoding=encoding)
+        for path in common or []
+    ]
+    counts = write_mentions(
+        gazetteer,
+        output,
+        words,
+        lang=lang,
+        per_character=per_character,
+        ambiguous=ambiguous,
+        o_ratio=o_ratio,
+        dev=dev,
+        seed=seed,
+        strict=strict,
+    )
+    print(counts_table(counts, ("totals", "labels", "dropped", "places")))
+    msg.good(f"Saved the mentions to {output}")
+    if report is not None:
+        write_json(report, counts)

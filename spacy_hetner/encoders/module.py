@@ -1,8 +1,8 @@
-"""The encoder as a torch module: windows of pieces in, one vector a token out."""
+"""The encoder as torch modules: rows of pieces in, one vector a token out."""
 
 import warnings
 from contextlib import AbstractContextManager
-from typing import Any, List, Mapping, NamedTuple
+from typing import Any, Iterator, List, Mapping, NamedTuple, Tuple
 
 import numpy
 import torch
@@ -51,66 +51,54 @@ class PaddingUse(NamedTuple):
     padded: int
 
 
-class TokenEncoder(nn.Module):
-    """A Hugging Face encoder over length buckets, pooled from pieces to tokens.
+class PieceEncoder(nn.Module):
+    """A Hugging Face encoder over rows of pieces, in length buckets.
 
     The buckets are what a padded batch is not: at least ``min_density`` of what the encoder
     computes is real pieces, on any mix of lengths. ``layers`` > 1 averages the last so many hidden
     layers (Locate and Label's reference uses four). ``precision`` "bf16" and "fp16" run the encoder
     under autocast, the latter on CUDA only, and return float32.
+
+    revision: grows where the weights have changed, so that what was computed can be kept.
     """
 
     def __init__(
-        self,
-        *,
-        pooling: str,
-        layers: int,
-        precision: str,
-        min_density: float,
-        max_batch_pieces: int,
+        self, *, layers: int, precision: str, min_density: float, max_batch_pieces: int
     ) -> None:
         super().__init__()
         self.transformer: nn.Module | None = None
         self.tokenizer: Any = None
-        self.pooling = pooling
         self.layers = layers
         self.precision = precision
         self.min_density = min_density
         self.max_batch_pieces = max_batch_pieces
         self.padding_use = PaddingUse(0, 0)
+        self.revision = 0
 
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def forward(self, batch: PieceBatch) -> Tensor:
-        """Encode a batch of docs.
+    def encode(self, rows: List[numpy.ndarray]) -> Iterator[Tuple[numpy.ndarray, Tensor]]:
+        """Encode rows of piece ids, one bucket after the other.
 
-        Shape: returns float32 ``(batch.n_tokens, width)``; a token without pieces is zero.
+        Shape: each bucket is indices into the rows ``(b,)``, longest rows first, and float32 states
+        ``(b, longest, width)``; those of padding mean nothing.
         """
-        lengths = numpy.array([len(ids) for ids in batch.window_ids], dtype="int64")
-        buckets = length_buckets(lengths, self.min_density, self.max_batch_pieces)
-        row_of_window = numpy.zeros(len(lengths), dtype="int64")
-        outputs: List[Tensor] = []
-        n_rows = 0
-        for bucket in buckets:
-            longest = int(lengths[bucket[0]])
-            row_of_window[bucket] = n_rows + numpy.arange(len(bucket)) * longest
-            n_rows += len(bucket) * longest
-            states = self._encode([batch.window_ids[i] for i in bucket], lengths[bucket])
-            outputs.append(states.flatten(0, 1))  # (windows * longest, width)
-        self.padding_use = PaddingUse(
-            self.padding_use.real + int(lengths.sum()), self.padding_use.padded + n_rows
-        )
-        rows = torch.from_numpy(row_of_window[batch.link_window] + batch.link_row).to(self.device)
-        return self._pool(torch.cat(outputs)[rows], batch)
+        lengths = numpy.array([len(ids) for ids in rows], dtype="int64")
+        for bucket in length_buckets(lengths, self.min_density, self.max_batch_pieces):
+            real, padded = int(lengths[bucket].sum()), len(bucket) * int(lengths[bucket[0]])
+            self.padding_use = PaddingUse(
+                self.padding_use.real + real, self.padding_use.padded + padded
+            )
+            yield bucket, self._encode([rows[i] for i in bucket], lengths[bucket])
 
-    def _encode(self, window_ids: List[numpy.ndarray], lengths: numpy.ndarray) -> Tensor:
-        """One padded batch, shape (windows, longest, width)."""
+    def _encode(self, rows: List[numpy.ndarray], lengths: numpy.ndarray) -> Tensor:
+        """One padded batch, shape (rows, longest, width)."""
         assert self.transformer is not None
         longest = int(lengths[0])
-        input_ids = numpy.zeros((len(window_ids), longest), dtype="int64")
-        for row, ids in zip(input_ids, window_ids, strict=True):
+        input_ids = numpy.zeros((len(rows), longest), dtype="int64")
+        for row, ids in zip(input_ids, rows, strict=True):
             row[: len(ids)] = ids
         mask = numpy.arange(longest) < lengths[:, None]
         wanted = {"output_hidden_states": True} if self.layers > 1 else {}
@@ -136,6 +124,30 @@ class TokenEncoder(nn.Module):
             dtype=torch.float16 if half else torch.bfloat16,
             enabled=supports_fp16(device) if half else self.precision == "bf16",
         )
+
+
+class TokenEncoder(PieceEncoder):
+    """An encoder pooled from pieces to tokens."""
+
+    def __init__(self, *, pooling: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.pooling = pooling
+
+    def forward(self, batch: PieceBatch) -> Tensor:
+        """Encode a batch of docs.
+
+        Shape: returns float32 ``(batch.n_tokens, width)``; a token without pieces is zero.
+        """
+        row_of_window = numpy.zeros(len(batch.window_ids), dtype="int64")
+        outputs: List[Tensor] = []
+        n_rows = 0
+        for bucket, states in self.encode(batch.window_ids):
+            windows, longest, _ = states.shape
+            row_of_window[bucket] = n_rows + numpy.arange(windows) * longest
+            n_rows += windows * longest
+            outputs.append(states.flatten(0, 1))  # (windows * longest, width)
+        rows = torch.from_numpy(row_of_window[batch.link_window] + batch.link_row).to(self.device)
+        return self._pool(torch.cat(outputs)[rows], batch)
 
     def _pool(self, pieces: Tensor, batch: PieceBatch) -> Tensor:
         """Reduce linked piece vectors (n_links, width) to token vectors (n_tokens, width)."""

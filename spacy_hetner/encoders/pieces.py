@@ -41,25 +41,7 @@ def read_pieces(
         int ``(n_tokens, 2)``; see ``token_offsets``.
     by_token (bool): Cut each token on its own rather than the running text.
     """
-    if not texts:  # Hugging Face tokenizers fail on an empty batch.
-        return []
-    inputs: Any = (
-        [
-            [text[start:end] for start, end in ranges.tolist()]
-            for text, ranges in zip(texts, offsets, strict=True)
-        ]
-        if by_token
-        else list(texts)
-    )
-    encoded = tokenizer(
-        inputs,
-        add_special_tokens=False,
-        is_split_into_words=by_token,
-        return_offsets_mapping=not by_token,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
-    )
+    encoded = encode_texts(tokenizer, texts, offsets if by_token else None)
     results = []
     for i, ranges in enumerate(offsets):
         ids = numpy.asarray(encoded["input_ids"][i], dtype="int64")
@@ -72,6 +54,41 @@ def read_pieces(
     return results
 
 
+def encode_texts(
+    tokenizer: Any,
+    texts: Sequence[str],
+    offsets: Optional[Sequence[numpy.ndarray]] = None,
+    *,
+    literal: bool = False,
+    placed: bool = True,
+) -> Any:
+    """What a fast tokenizer makes of texts, without special pieces, as its library hands it over.
+
+    offsets (Optional[Sequence[numpy.ndarray]]): Cut the tokens at these character ranges each on
+        its own, so that ``word_ids`` are tokens; None: the running text, with ``offset_mapping``.
+    literal (bool): Read the name of a special piece in a text, such as "[MASK]", as text.
+    placed (bool): Give the ``offset_mapping``, which takes longer than to cut a short text.
+    """
+    inputs: Any = list(texts)
+    if offsets is not None:
+        inputs = [
+            [text[start:end] for start, end in ranges.tolist()]
+            for text, ranges in zip(texts, offsets, strict=True)
+        ]
+    if not inputs:  # Hugging Face tokenizers fail on an empty batch.
+        return {"input_ids": []}
+    return tokenizer(
+        inputs,
+        add_special_tokens=False,
+        is_split_into_words=offsets is not None,
+        return_offsets_mapping=placed and offsets is None,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+        **({"split_special_tokens": True} if literal else {}),
+    )
+
+
 def token_offsets(tokens: Sequence[str], spaces: Optional[Sequence[bool]] = None) -> numpy.ndarray:
     """The character range of each token in the text they make: half-open, int64 ``(n_tokens, 2)``.
 
@@ -81,6 +98,13 @@ def token_offsets(tokens: Sequence[str], spaces: Optional[Sequence[bool]] = None
     follows = numpy.ones(len(tokens), bool) if spaces is None else numpy.asarray(spaces, dtype=bool)
     starts = numpy.cumsum(lengths + follows) - lengths - follows
     return numpy.stack((starts, starts + lengths), axis=1)
+
+
+def doc_offsets(doc: Doc) -> numpy.ndarray:
+    """The character range of each token of a doc: half-open, int64 ``(n_tokens, 2)``."""
+    offsets = doc.to_array(["IDX", "LENGTH"]).astype("int64")
+    offsets[:, 1] += offsets[:, 0]
+    return offsets
 
 
 def special_pieces(tokenizer: Any) -> Tuple[numpy.ndarray, numpy.ndarray]:
@@ -130,7 +154,7 @@ class PieceTokenizer:
         read = read_pieces(
             self.tokenizer,
             [doc.text for doc in docs],
-            [_doc_offsets(doc) for doc in docs],
+            [doc_offsets(doc) for doc in docs],
             by_token=self.by_token,
         )
         for doc, (ids, link_token, link_piece) in zip(docs, read, strict=True):
@@ -178,12 +202,6 @@ class PieceTokenizer:
 
 def _has_sentences(doc: Doc) -> bool:
     return doc.has_annotation("SENT_START")
-
-
-def _doc_offsets(doc: Doc) -> numpy.ndarray:
-    offsets = doc.to_array(["IDX", "LENGTH"]).astype("int64")
-    offsets[:, 1] += offsets[:, 0]
-    return offsets
 
 
 def _concatenate(arrays: List[numpy.ndarray]) -> numpy.ndarray:

@@ -1,13 +1,14 @@
 """Between thinc and the encoder's torch module: its gradients may be scaled, as fp16 needs it."""
 
-from typing import Any, Callable, Tuple, cast
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Mapping, Tuple, cast
 
 import torch
 from thinc.api import ArgsKwargs, Optimizer, PyTorchGradScaler
 from thinc.shims import PyTorchShim
 
 from ..errors import Errors
-from .module import TokenEncoder, supports_fp16
+from .module import PieceEncoder, supports_fp16
 
 
 class EncoderShim(PyTorchShim):
@@ -19,11 +20,13 @@ class EncoderShim(PyTorchShim):
 
     Where a scaled gradient overflows, the encoder is left as it is for this step and the scale is
     halved; it grows again where 2000 steps went well.
+
+    Whatever changes the weights by way of thinc is counted in the module's ``revision``.
     """
 
     def __init__(
         self,
-        module: TokenEncoder,
+        module: PieceEncoder,
         serialize_model: Callable[[Any], bytes],
         deserialize_model: Callable[[Any, bytes, torch.device], Any],
     ) -> None:
@@ -36,7 +39,7 @@ class EncoderShim(PyTorchShim):
 
     def begin_update(self, inputs: ArgsKwargs) -> Tuple[torch.Tensor, Callable]:
         """RAISES (ValueError): HE143 for "fp16" where it cannot be trained."""
-        module = cast(TokenEncoder, self._model)
+        module = cast(PieceEncoder, self._model)
         if module.precision == "fp16" and not supports_fp16(module.device):
             raise ValueError(Errors.HE143.format(device=module.device))
         module.train()
@@ -51,6 +54,26 @@ class EncoderShim(PyTorchShim):
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Unscale the gradients and learn from them, unless one has overflowed."""
-        parameters = cast(TokenEncoder, self._model).parameters()
+        parameters = cast(PieceEncoder, self._model).parameters()
         self._grad_scaler.unscale([p.grad for p in parameters if p.grad is not None])
         super().finish_update(optimizer)
+        self._count_revision()
+
+    @contextmanager
+    def use_params(self, params: Mapping[Any, Any]) -> Iterator[None]:
+        """Other weights for a while."""
+        try:
+            with super().use_params(params):
+                self._count_revision()
+                yield
+        finally:
+            self._count_revision()
+
+    def from_bytes(self, bytes_data: bytes) -> "EncoderShim":
+        """Take back what ``to_bytes`` gave."""
+        super().from_bytes(bytes_data)
+        self._count_revision()
+        return self
+
+    def _count_revision(self) -> None:
+        cast(PieceEncoder, self._model).revision += 1

@@ -11,30 +11,18 @@ from functools import partial
 from typing import Any, Callable, List, Tuple, cast
 
 import numpy
-import torch
 from spacy.tokens import Doc
 from spacy_transformers.architectures import transformer_listener_tok2vec_v1
 from spacy_transformers.data_classes import TransformerData, WordpieceBatch
-from thinc.api import (
-    ArgsKwargs,
-    Model,
-    get_array_module,
-    get_torch_default_device,
-    reduce_mean,
-    torch2xp,
-    xp2torch,
-)
-from thinc.layers import pytorchwrapper
+from thinc.api import Model, get_array_module, reduce_mean
 from thinc.types import Floats2d, Ints1d, Ragged
 from transformers.modeling_outputs import BaseModelOutput
 
 from ..errors import Errors
 from ..validation import check_range
-from .alignment import PieceBatch
-from .hugging_face import encoder_from_bytes, encoder_to_bytes, load_encoder, longest_input
-from .module import TokenEncoder, tell_precision
+from .layer import encoder_layer, load_into, module_of, text_capacity
+from .module import TokenEncoder
 from .pieces import PieceTokenizer
-from .shim import EncoderShim
 
 
 @dataclass(frozen=True)
@@ -70,19 +58,11 @@ class TokenVectorBatch:
 
 def encoder_model(module: TokenEncoder, reading: Reading) -> Model[List[Doc], TokenVectorBatch]:
     """The module as a model over docs; ``initialize`` loads the encoder that ``reading`` names."""
-    # What thinc's PyTorchWrapper makes, but for the shim.
-    wrapper: Model = Model(
-        "pytorch",
-        pytorchwrapper.forward,
-        attrs={"convert_inputs": _convert_inputs, "convert_outputs": _convert_outputs},
-        shims=[EncoderShim(module, serialize_model=_serialize, deserialize_model=_deserialize)],
-        dims={"nI": None, "nO": None},
-    )
     return Model(
         "hetner-encoder",
         partial(forward, reading=reading),
         init=partial(init, reading=reading),
-        layers=[wrapper],
+        layers=[encoder_layer(module)],
         dims={"nO": None},
         attrs={"replace_listener_cfg": _refuse_to_replace_listener},
     )
@@ -91,11 +71,7 @@ def encoder_model(module: TokenEncoder, reading: Reading) -> Model[List[Doc], To
 def init(model: Model, X: Any = None, Y: Any = None, *, reading: Reading) -> None:
     """Read the encoder folder, unless the model already carries an encoder."""
     module = torch_encoder(model)
-    if module.transformer is None:
-        module.tokenizer, transformer = load_encoder(reading.folder, by_token=reading.by_token)
-        module.transformer = transformer.to(get_torch_default_device())
-        tell_precision(module.precision, module.device)
-    config = cast(Any, module.transformer).config
+    config = load_into(module, reading.folder, by_token=reading.by_token).config
     check_range("layers", module.layers, 1, config.num_hidden_layers)
     model.set_dim("nO", config.hidden_size, force=True)
 
@@ -131,13 +107,11 @@ def transformer_listener(upstream: str = "*") -> Model[List[Doc], List[Floats2d]
 
 def torch_encoder(model: Model) -> TokenEncoder:
     """The torch module inside the model that ``encoder_model`` returns."""
-    return cast(TokenEncoder, model.layers[0].shims[0]._model)
+    return cast(TokenEncoder, module_of(model.layers[0]))
 
 
 def _piece_tokenizer(module: TokenEncoder, reading: Reading) -> PieceTokenizer:
-    n_special = module.tokenizer.num_special_tokens_to_add()
-    longest = longest_input(module.tokenizer, cast(Any, module.transformer))
-    capacity = min(reading.window, longest - n_special)
+    capacity = text_capacity(module, reading.window)
     return PieceTokenizer(
         module.tokenizer,
         capacity=capacity,
@@ -170,30 +144,3 @@ def _doc_data(doc: Doc, vectors: Floats2d) -> TransformerData:
         model_output=BaseModelOutput(last_hidden_state=cast(Any, vectors)[None]),
         align=Ragged(cast(Ints1d, numpy.arange(n, dtype="i")), ones),
     )
-
-
-def _convert_inputs(model: Model, batch: PieceBatch, is_train: bool) -> Tuple[ArgsKwargs, Callable]:
-    return ArgsKwargs(args=(batch,), kwargs={}), lambda d_inputs: []
-
-
-def _convert_outputs(model: Model, inputs_outputs: Any, is_train: bool) -> Tuple[Any, Callable]:
-    _, vectors = inputs_outputs
-
-    def backprop(d_vectors: Floats2d) -> ArgsKwargs:
-        return ArgsKwargs(args=((vectors,),), kwargs={"grad_tensors": xp2torch(d_vectors)})
-
-    return torch2xp(vectors), backprop
-
-
-def _serialize(module: TokenEncoder) -> bytes:
-    if module.transformer is None:
-        return b""
-    return encoder_to_bytes(module.tokenizer, module.transformer)
-
-
-def _deserialize(module: TokenEncoder, data: bytes, device: torch.device) -> TokenEncoder:
-    if not data:
-        return module
-    module.tokenizer, module.transformer = encoder_from_bytes(data)
-    tell_precision(module.precision, device)
-    return module.to(device)

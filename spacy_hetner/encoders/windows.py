@@ -58,7 +58,12 @@ def sentence_windows(
             continue
         left = start - bounds[max(0, i - neighbours)][0]
         right = bounds[min(len(bounds) - 1, i + neighbours)][1] - end
-        left_used = min(left, max(room // 2, room - right))
-        right_used = min(right, room - left_used)
+        left_used, right_used = share_room(left, right, room)
         windows.append(Window(start - left_used, end + right_used, start, end))
     return windows
+
+
+def share_room(left: int, right: int, room: int) -> Tuple[int, int]:
+    """How many of ``left`` and ``right`` pieces fit into ``room`` pieces: as evenly as they can."""
+    left_used = min(left, max(room // 2, room - right))
+    return left_used, min(right, room - left_used)

@@ -63,8 +63,9 @@ class Resolver(Pipe):
     name (str): The component's name, for its messages.
     spans_key (str): The group in ``doc.spans``. Its flat ``attrs["scores"]`` are the scores of
         its spans; without them every span counts as 1.0.
-    policy (str): Who wins where spans overlap: ``score``, ``longest``, ``outermost`` or
-        ``innermost``, see ``spans.resolve.resolve_overlaps``; ``none`` leaves ``doc.ents`` alone.
+    policy (str): Who wins where spans overlap: ``score``, ``longest``, ``longest_split``,
+        ``outermost`` or ``innermost``, see ``spans.resolve.resolve_overlaps``; ``none`` leaves
+        ``doc.ents`` alone.
     min_score (float): Spans that score less, in [0, 1], are not considered.
     overwrite (bool): Whether the entities that a doc already has are replaced. If not, they all
         stay, and spans that overlap one of them are not considered.
@@ -118,7 +119,8 @@ class Resolver(Pipe):
             & (scores >= numpy.float32(self.min_score))
             & ~_overlap_any(spans, _offsets(existing))
         ).nonzero()[0]
-        kept = eligible[resolve_overlaps(spans[eligible], scores[eligible], self.policy)]
+        labels = [members[index].label_ for index in eligible.tolist()]
+        kept = eligible[resolve_overlaps(spans[eligible], scores[eligible], self.policy, labels)]
         doc.set_ents([*existing, *(members[index] for index in kept.tolist())])
         return doc
 

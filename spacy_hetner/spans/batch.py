@@ -61,6 +61,12 @@ def sentence_bounds(doc: Doc) -> SpanArray:
     return numpy.array([(sent.start, sent.end) for sent in doc.sents], dtype="int64")
 
 
+def softmax(logits: numpy.ndarray) -> numpy.ndarray:
+    """Probabilities of the labels of each span, (n, n_labels)."""
+    shifted = numpy.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
 def convert_span_inputs(
     model: Model, batch: SpanBatch, is_train: bool
 ) -> Tuple[ArgsKwargs, Callable[[ArgsKwargs], List[Floats2d]]]:
@@ -88,11 +94,14 @@ def convert_span_inputs(
     return ArgsKwargs(args=inputs, kwargs={}), backprop
 
 
-def torch_head(module: nn.Module, convert_outputs: Callable) -> Model:
-    """A torch head as a layer from a SpanBatch to what ``convert_outputs`` makes of its scores."""
+def torch_head(
+    module: nn.Module, convert_outputs: Callable, convert_inputs: Callable = convert_span_inputs
+) -> Model:
+    """A torch head as a layer from a SpanBatch, or what else ``convert_inputs`` takes, to what
+    ``convert_outputs`` makes of its scores."""
     return PyTorchWrapper_v3(
         module,
-        convert_inputs=convert_span_inputs,
+        convert_inputs=convert_inputs,
         convert_outputs=convert_outputs,
         serialize_model=serialize_module,
         deserialize_model=deserialize_module,
@@ -112,7 +121,8 @@ def resize_head(model: Model, *, keep_weights: bool = False, **settings: Any) ->
         for name, values in present.state_dict().items():
             weights[name][tuple(map(slice, values.shape))] = values
     # A new node, since optimizers keep state by node and parameter, in the sizes they had.
-    model.replace_node(head, torch_head(resized, head.attrs["convert_outputs"]))
+    converters = head.attrs["convert_outputs"], head.attrs["convert_inputs"]
+    model.replace_node(head, torch_head(resized, *converters))
 
 
 def span_model(name: str, tok2vec: Model[List[Doc], List[Floats2d]], head: Model) -> Model:

@@ -7,6 +7,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from spacy_hetner.cli.gazetteer import gazetteer_app
+from spacy_hetner.corpora.stores import read_stores
 from spacy_hetner.gazetteers.gazetteer import Gazetteer
 
 
@@ -91,3 +92,44 @@ def test_nothing_to_build_from_is_told(tmp_path):
 
 def test_stats_of_no_gazetteer_is_told(tmp_path):
     assert "HE112" in str(run("stats", tmp_path).exception)
+
+
+def test_mentions(dictionaries, tmp_path):
+    words, report = tmp_path / "words.txt", tmp_path / "report.json"
+    words.write_bytes("7 桌子\n8 苹果\n9 走路\n".encode("gb18030"))
+    result = run("build", f"ORG={dictionaries / 'org.txt'}", "--out", tmp_path / "names")
+    assert result.exit_code == 0, result.output
+    result = run(
+        "mentions", tmp_path / "names", tmp_path / "out", "--lang", "zh", "--common", words,
+        "--text-column", 2, "--separator", " ", "--encoding", "gb18030", "--o-ratio", 0.67,
+        "--dev", 0, "--per-character", "--report", report,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "Saved the mentions" in result.output and "ORG" in result.output
+    written = json.loads(report.read_text(encoding="utf8"))
+    assert written["labels"] == {"ORG": 3, "O": 2}
+    assert written["dropped"] == {"common word that the gazetteer has": 1}
+    records = {record.id: record for record in read_stores([tmp_path / "out"])}
+    assert set(records) == {"IBM", "苹果", "x", "桌子", "走路"}
+    assert records["IBM"].tokens == ["I", "B", "M"]
+
+
+def test_options_of_mentions_reach_the_function(dictionaries, tmp_path):
+    parts = [f"{label}={dictionaries / 'org.txt'}" for label in ("A", "B")]
+    run("build", *parts, "--out", tmp_path / "names")
+    result = run("mentions", tmp_path / "names", tmp_path / "out", "--lang", "zh", "--o-ratio", 0)
+    assert "HE266" in str(result.exception)
+    result = run(
+        "mentions", tmp_path / "names", tmp_path / "out", "--lang", "zh", "--o-ratio", 0,
+        "--ambiguous", "all", "--dev", 0.5, "--seed", 2,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert sum(1 for _ in read_stores([tmp_path / "out"])) == 3
+    options = ["--lang", "zh", "--ambiguous", "all"]
+    result = run("mentions", tmp_path / "names", tmp_path / "out", *options)
+    assert "HE265" in str(result.exception)
+    words = tmp_path / "words.txt"
+    words.write_text("\t3\n", encoding="utf8")
+    options += ["--common", words, "--strict"]
+    result = run("mentions", tmp_path / "names", tmp_path / "out", *options)
+    assert "HE074" in str(result.exception)

@@ -211,3 +211,10 @@ def test_unknown_policy_in_a_config():
 def test_min_score_out_of_range(value):
     with pytest.raises(ValueError, match=r"\[HE002\] min_score must lie in \[0, 1\]"):
         spacy.blank("en").add_pipe("hetner_resolver", config={"min_score": value})
+
+
+def test_labels_decide_whether_a_span_splits():
+    halves = [(0, 2, "A"), (2, 4, "A")]
+    for label, expected in (("A", halves), ("B", [(0, 4, "B")])):
+        doc = make_doc([(0, 4, label), *halves], [0.9, 0.5, 0.5])
+        assert ents(Resolver(policy="longest_split")(doc)) == expected

@@ -1,13 +1,13 @@
 """Which spans a flat layer keeps."""
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_hetner.spans.resolve import ORDERS, count_containers, resolve_overlaps
+from spacy_hetner.spans.resolve import ORDERS, count_containers, resolve_overlaps, splits_in_two
 
 SPANS = st.lists(
     st.builds(
@@ -21,9 +21,9 @@ SPANS = st.lists(
 )
 
 
-def resolve(items, policy):
+def resolve(items, policy, labels=None):
     spans = numpy.array([item[:2] for item in items], dtype="int64").reshape(-1, 2)
-    return resolve_overlaps(spans, [item[2] for item in items], policy).tolist()
+    return resolve_overlaps(spans, [item[2] for item in items], policy, labels).tolist()
 
 
 def overlap(a, b):
@@ -91,6 +91,55 @@ def test_golden_overlap_resolution(golden):
         assert sorted(resolve(items, "score")) == case["score_greedy_kept"], case["name"]
 
 
+def test_golden_rule_of_the_published_code(golden):
+    """As the code decides, but for what it does to equal spans and to crossing ones."""
+    cases = [c for c in golden("decoupled")["overlap_resolution"] if c["reference_matches"]]
+    expected = {case["name"]: case["reference_kept"] for case in cases}
+    assert expected["duplicate"] == [] and expected["crossing"] == [0, 1]
+    expected |= {"duplicate": [0], "crossing": [1]}  # of equal length: the surer
+    for case in cases:
+        items = [(start, end, score) for start, end, _, score in case["preds"]]
+        labels = [label for _, _, label, _ in case["preds"]]
+        assert resolve(items, "longest_split", labels) == expected[case["name"]], case["name"]
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        # halves of another label, of two labels, with a gap, or that overlap: the longest wins
+        ([(0, 4, "A"), (0, 2, "B"), (2, 4, "B")], [0]),
+        ([(0, 4, "A"), (0, 2, "A"), (2, 4, "B")], [0]),
+        ([(0, 5, "A"), (0, 2, "A"), (3, 5, "A")], [0]),
+        ([(0, 4, "A"), (0, 3, "A"), (2, 4, "A")], [0]),
+        # thirds are no halves
+        ([(0, 3, "A"), (0, 1, "A"), (1, 2, "A"), (2, 3, "A")], [0]),
+        # a half that splits itself
+        ([(0, 4, "A"), (0, 2, "A"), (2, 4, "A"), (0, 1, "A"), (1, 2, "A")], [3, 4, 2]),
+        # what splits inside of a longer one changes nothing
+        ([(0, 5, "B"), (0, 4, "A"), (0, 2, "A"), (2, 4, "A")], [0]),
+        # the same span twice, of two labels
+        ([(0, 4, "A"), (0, 4, "B"), (0, 2, "A"), (2, 4, "A")], [1]),
+    ],
+)
+def test_a_span_that_splits_in_two_of_its_label(spans, expected):
+    items = [(start, end, 0.5) for start, end, _ in spans]
+    assert resolve(items, "longest_split", [label for *_, label in spans]) == expected
+
+
+@given(items=SPANS)
+def test_splits_in_two_equals_brute_force(items):
+    labels = [str(score) for *_, score in items]
+    spans = numpy.array([item[:2] for item in items], dtype="int64").reshape(-1, 2)
+    expected = [
+        any(
+            (a, d, one, other) == (start, end, label, label) and b == c
+            for (a, b, one), (c, d, other) in product(items, repeat=2)
+        )
+        for start, end, label in items
+    ]
+    assert splits_in_two(spans, labels).tolist() == expected
+
+
 @pytest.mark.parametrize("policy", ORDERS)
 @given(items=SPANS)
 def test_result_is_disjoint_sorted_and_complete(policy, items):
@@ -156,5 +205,7 @@ def test_no_spans_of_any_empty_shape():
 
 @pytest.mark.parametrize("policy", ["none", "best", ""])
 def test_unknown_policy_is_a_coded_error(policy):
-    with pytest.raises(ValueError, match=r"\[HE004\].*score, longest, outermost, innermost"):
+    with pytest.raises(
+        ValueError, match=r"\[HE004\].*score, longest, longest_split, outermost, innermost"
+    ):
         resolve_overlaps(numpy.zeros((0, 2), "int64"), [], policy)

@@ -6,10 +6,9 @@ pieces of a word can be hidden together, for Chinese too, where a word takes a s
 """
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import (
     Any,
-    Callable,
     ClassVar,
     Dict,
     Iterator,
@@ -25,7 +24,7 @@ import numpy
 import pyarrow as pa
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy
 
 from ...candidates.segmenters import SEGMENTERS, Segmenter, load_segmenter
 from ...corpora.records import Record
@@ -36,7 +35,8 @@ from ...errors import Errors
 from ...types import PathLike
 from ...validation import check_choice, check_count, check_range
 from .objective import Batch, Instance, Learner, Objective, instance_schema
-from .reading import PieceReader, pad, stored_records, to_batch
+from .piece_head import PieceHead, input_embeddings
+from .reading import PieceReader, pad, special_ids, stored_records, to_batch
 
 OFF, TOKENS = "off", "tokens"
 WHOLE_WORDS = (OFF, TOKENS, *SEGMENTERS)
@@ -50,15 +50,6 @@ EMPTY = "text without pieces"
 NOTHING_TO_GUESS = "window of special pieces only, such as [UNK]"
 CHANGED = "text that the segmenter changed"
 
-# Encoders name these in their configs, each family in its way.
-_ACTIVATION_NAMES = ("hidden_act", "hidden_activation", "activation_function", "activation")
-_EPSILON_NAMES = ("layer_norm_eps", "norm_eps", "layer_norm_epsilon")
-_ACTIVATIONS: Dict[str, Callable[[], nn.Module]] = {
-    "gelu": nn.GELU,
-    "relu": nn.ReLU,
-    **dict.fromkeys(("silu", "swish"), nn.SiLU),
-    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), partial(nn.GELU, "tanh")),
-}
 _ROUNDING = 1e-9
 _MOST_EXPONENT = 700.0  # of what a float can hold
 
@@ -212,12 +203,12 @@ class MaskedLanguageModel(Learner):
     RAISES (ValueError): HE241 for an encoder without a table of input embeddings.
     """
 
-    head: "PieceHead"
+    head: PieceHead
 
     def __init__(self, transformer: nn.Module) -> None:
         super().__init__()
         self.transformer = transformer
-        self.head = PieceHead(transformer.config, *_input_embeddings(transformer).shape)
+        self.head = PieceHead(transformer.config, *input_embeddings(transformer).shape)
 
     def forward(self, tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
         """Cross-entropy of the hidden pieces, summed; see ``collate`` for shapes."""
@@ -232,55 +223,8 @@ class MaskedLanguageModel(Learner):
         return torch.stack([right.double(), right.new_tensor(len(labels)).double(), loss.double()])
 
     def _logits(self, tensors: Dict[str, Tensor]) -> Tensor:
-        output = self.transformer(
-            input_ids=tensors["input_ids"],
-            attention_mask=tensors["attention_mask"],
-            return_dict=True,
-        )
-        hidden = output.last_hidden_state.flatten(0, 1)[tensors["rows"]]
-        # Looked up here and held by the encoder alone: what is one weight cannot become two.
-        return linear(
-            self.head(hidden), _input_embeddings(self.transformer), self.head.bias
-        ).float()
-
-
-class PieceHead(nn.Module):
-    """From vectors of an encoder to vectors like those of its input embeddings.
-
-    bias: of each piece of the vocabulary, to be added to the product with its embedding.
-    """
-
-    def __init__(self, config: Any, n_pieces: int, width: int) -> None:
-        super().__init__()
-        epsilon = next(
-            (getattr(config, name) for name in _EPSILON_NAMES if hasattr(config, name)), 1e-12
-        )
-        self.dense = nn.Linear(config.hidden_size, width)
-        self.activation = _activation(config)
-        self.norm = nn.LayerNorm(width, eps=epsilon)
-        self.bias = nn.Parameter(torch.zeros(n_pieces))
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """``(n, hidden_size)`` to ``(n, width)``."""
-        return self.norm(self.activation(self.dense(vectors)))
-
-
-def _activation(config: Any) -> nn.Module:
-    """The activation that an encoder has between its layers; GELU if it names none of ours."""
-    named = (getattr(config, name, None) for name in _ACTIVATION_NAMES)
-    kind = next((_ACTIVATIONS[name] for name in named if name in _ACTIVATIONS), nn.GELU)
-    return kind()
-
-
-def _input_embeddings(transformer: Any) -> nn.Parameter:
-    """The vectors of the vocabulary: ``(n_pieces, width)``."""
-    try:
-        weight = getattr(transformer.get_input_embeddings(), "weight", None)
-    except NotImplementedError:
-        weight = None
-    if not isinstance(weight, nn.Parameter) or weight.ndim != 2:
-        raise ValueError(Errors.HE241.format(encoder=type(transformer).__name__))
-    return weight
+        hidden = self.encode(tensors).flatten(0, 1)[tensors["rows"]]
+        return self.head.logits(hidden, self.transformer)
 
 
 @dataclass(frozen=True)
@@ -446,14 +390,13 @@ def _read_vocabulary(tokenizer: Any, encoder: str) -> Vocabulary:
     """
     if tokenizer.mask_token_id is None:
         raise ValueError(Errors.HE240.format(encoder=encoder))
-    added = tokenizer.added_tokens_decoder
-    special = {*tokenizer.all_special_ids, *(piece for piece in added if added[piece].special)}
-    ordinary = numpy.array(sorted(set(tokenizer.get_vocab().values()) - special))
+    special = special_ids(tokenizer)
+    ordinary = numpy.setdiff1d(list(tokenizer.get_vocab().values()), special)
     begins = numpy.flatnonzero(numpy.diff(ordinary, prepend=-2) != 1)
     ends = numpy.append(begins[1:], len(ordinary)) - 1
     ranges = numpy.stack((ordinary[begins], ordinary[ends] + 1), axis=1)
     entry = numpy.concatenate(([tokenizer.mask_token_id], ranges.ravel()))
-    return Vocabulary(numpy.array(sorted(special)), entry)
+    return Vocabulary(special, entry)
 
 
 @lru_cache(maxsize=1)

@@ -56,6 +56,14 @@ class Learner(nn.Module):
         """Statistics of a batch that add up over batches: float64 ``(k,)``."""
         raise NotImplementedError
 
+    def encode(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """What the encoder says of a padded batch, see ``reading.pad``: ``(b, longest, width)``."""
+        return self.transformer(
+            input_ids=tensors["input_ids"],
+            attention_mask=tensors["attention_mask"],
+            return_dict=True,
+        ).last_hidden_state
+
 
 class Objective(ABC):
     """The settings of what is taught; a frozen dataclass, registered in ``misc``.

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from ...corpora.records import Record
-from ...corpora.steps import Step, replace_columns
+from ...corpora.steps import LABELS, Step, count_labels, replace_columns
 from ...corpora.stores import SCHEMA, from_table
 from ...encoders.hugging_face import load_outline, longest_input
 from ...encoders.pieces import Pieces, read_pieces, special_pieces, token_offsets
-from ...engine.tables import read_shard
-from ...engine.task import Counts, Shard
+from ...engine.tables import parquet_shards, read_shard
+from ...engine.task import Counts, Shard, new_counts
+from ...types import PathLike
 from .objective import LENGTH, Instance
 
 _RECORDS = 1024
@@ -61,6 +62,22 @@ def stored_records(
             batch = step(batch, counts)
         for start in range(0, len(batch), _RECORDS):
             yield list(from_table(batch.slice(start, _RECORDS)))
+
+
+def label_counts(train: Sequence[PathLike]) -> Dict[str, int]:
+    """The labels of stored spans and how many have each, in the order of the alphabet."""
+    counts = new_counts()
+    for shard in parquet_shards(train):
+        for batch in read_shard(shard, ["labels"]):
+            count_labels(batch, counts)
+    return {label: count for label, count in sorted(counts[LABELS].items()) if label}
+
+
+def special_ids(tokenizer: Any) -> numpy.ndarray:
+    """The pieces that stand for no text, such as [MASK] and [UNK]: ascending."""
+    added = tokenizer.added_tokens_decoder
+    special = {*tokenizer.all_special_ids, *(piece for piece in added if added[piece].special)}
+    return numpy.array(sorted(special), dtype="int64")
 
 
 def to_batch(instances: Sequence[Instance], schema: pa.Schema) -> pa.RecordBatch:

@@ -27,11 +27,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout
 
 from ...corpora.records import UNKNOWN, Record, outermost_spans
-from ...corpora.steps import DROPPED, LABELS, Relabel, count_labels
+from ...corpora.steps import DROPPED, LABELS, Relabel
 from ...encoders.pieces import Pieces
 from ...encoders.windows import Window, strided_windows
-from ...engine.tables import parquet_shards, read_shard
-from ...engine.task import Counts, Shard, new_counts
+from ...engine.task import Counts, Shard
 from ...errors import Errors
 from ...evaluation.metrics import PRF, Ratio
 from ...labels.tagset import TagSet
@@ -39,7 +38,7 @@ from ...labels.type_map import MAPS, category_name, load_type_map, map_labels
 from ...types import LabelledSpan, PathLike
 from ...validation import check_count, check_range
 from .objective import Batch, Instance, Learner, Objective, instance_schema
-from .reading import PieceReader, flat_places, pad, stored_records, to_batch
+from .reading import PieceReader, flat_places, label_counts, pad, stored_records, to_batch
 
 SCHEME = "BIO"
 UNSAID = -1
@@ -83,18 +82,15 @@ class TypedTagging(Objective):
         RAISES (ValueError): HE200 if no record has a span; HE161 for labels that the type map
             lacks, and as ``load_type_map``, ``parquet_files`` and ``read_shard`` do.
         """
-        counts = new_counts()
-        for shard in parquet_shards(train):
-            for batch in read_shard(shard, ["labels"]):
-                count_labels(batch, counts)
-        found = sorted(label for label in counts[LABELS] if label)
+        stored = label_counts(train)
+        found = list(stored)
         if not found:
             raise ValueError(Errors.HE200.format(stores=", ".join(map(str, train))))
         types = None if self.types is None else _read_types(self.types, found)
         mentions: Counter[str] = Counter()
         names = found if types is None else map_labels(found, types, "error")
         for label, name in zip(found, names, strict=True):
-            mentions[name] += counts[LABELS][label]
+            mentions[name] += stored[label]
         counted = dict(sorted(mentions.items()))
         return {"labels": list(counted), "mentions": counted, "types": types}
 
@@ -197,12 +193,7 @@ class TypedTagger(Learner):
         return torch.stack([both.sum(), found.begins.sum(), right.begins.sum()]).double()
 
     def _logits(self, tensors: Dict[str, Tensor]) -> Tensor:
-        output = self.transformer(
-            input_ids=tensors["input_ids"],
-            attention_mask=tensors["attention_mask"],
-            return_dict=True,
-        )
-        tokens = output.last_hidden_state.flatten(0, 1)[tensors["rows"]]
+        tokens = self.encode(tensors).flatten(0, 1)[tensors["rows"]]
         return self.head(dropout(tokens, self.dropout, self.training)).float()
 
 

@@ -36,12 +36,12 @@ from spacy_hetner.pretraining.objectives.masked_language_modelling import (
     TOTALS,
     UNMASKED,
     MaskedLanguageModel,
-    PieceHead,
     choose_pieces,
     cut_between_words,
     find_word_ends,
     make_masked_language_modelling,
 )
+from spacy_hetner.pretraining.objectives.piece_head import PieceHead
 from spacy_hetner.pretraining.settings import read_config, resolve_settings
 
 NAME = "masked_language_modelling"
