@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, Iterator, List
 
 import numpy
 import pytest
@@ -458,8 +458,17 @@ def test_the_pipe_equals_calls_one_by_one(trained: Language) -> None:
         assert_close(trained(text), doc, 1e-5)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """OpenMP's threads do not survive a fork: a child that asks for several waits for ever."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.slow
-def test_several_processes(trained: Language) -> None:
+def test_several_processes(trained: Language, one_thread: None) -> None:
     texts = ["".join(sentence(i)[0]) for i in range(6)]
     for doc, expected in zip(
         trained.pipe(texts, n_process=2, batch_size=2), trained.pipe(texts), strict=True
