@@ -25,7 +25,7 @@ import spacy
 import torch
 import typer
 from spacy.language import Language
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
@@ -40,9 +40,11 @@ from spacy_hetner.files import write_json
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "scripts"))
 from corpora import get_corpus  # noqa: E402
-from make_config import applicable, fill_in  # noqa: E402
+from make_config import applicable, fill_in, precisions  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
+RESOLVED = ("decoupled",)
+"""Systems whose entities are those of their resolver: for flat data."""
 
 
 @Language.component("benchmark_bio_decoder", requires=["token.tag"], assigns=["doc.spans"])
@@ -118,8 +120,7 @@ def build_config(
     if system == "token_tagger":
         for name, reader in list(config["corpora"].items()):
             config["corpora"][name] = {"@readers": "benchmark.BioTags.v1", "corpus": reader}
-    if "transformer" in config["components"]:
-        config["components"]["transformer"]["model"]["precision"] = settings["precision"]
+    fill_in(config, precisions(config, settings["precision"]))
     config["system"]["seed"] = settings["seed"]
     training = config["training"]
     training["max_epochs"] = settings["epochs"]
@@ -174,6 +175,19 @@ def score_above(examples: List[Example], threshold: Optional[float]) -> Dict[str
     return make_entity_spans_scorer("entities")(kept)
 
 
+def resolve(examples: List[Example]) -> None:
+    """Leave of the predicted entities those that the pipeline's resolver has chosen."""
+    for example in examples:
+        doc = example.predicted
+        chosen = {(span.start, span.end, span.label) for span in doc.ents}
+        group = doc.spans["entities"]
+        kept = [i for i, s in enumerate(group) if (s.start, s.end, s.label) in chosen]
+        scores = group.attrs["scores"][kept]
+        doc.spans["entities"] = SpanGroup(
+            doc, name="entities", spans=[group[i] for i in kept], attrs={"scores": scores}
+        )
+
+
 def fit_threshold(examples: List[Example]) -> float:
     """The threshold of best strict F, the lowest of several."""
     keys: List[Tuple[int, int, int, str]] = []
@@ -206,6 +220,7 @@ def main(
     encoder: Path = typer.Option(..., exists=True),
     corpus: Path = typer.Option(..., exists=True, help="Folder of NAME/{train,dev,test}.parquet"),
     train_sentences: int = typer.Option(0, help="Draw so many, the same for all seeds; 0: all"),
+    extra: str = typer.Option("", help="A part of the corpus to train on as well, all of it"),
     seed: int = 0,
     epochs: int = 5,
     learn_rate: float = 2e-4,
@@ -224,6 +239,9 @@ def main(
     train_records = list(read_parquet(corpus / data / "train.parquet"))
     if train_sentences:
         train_records = list(draw(train_records, train_sentences, seed=0))
+    n_drawn = len(train_records)
+    if extra:
+        train_records += read_parquet(corpus / data / f"{extra}.parquet")
     n_train = len(train_records)
     settings = {
         "seed": seed,
@@ -261,6 +279,8 @@ def main(
     dev = read_predicted(nlp, corpus / data / "dev.parquet")
     test = dev if split == "dev" else read_predicted(nlp, corpus / data / f"{split}.parquet")
     predict_wall = time.perf_counter() - start
+    if system in RESOLVED:
+        resolve(test)
     scores = score_above(test, configured)
     if "candidates" in test[0].predicted.spans:
         scores.update(make_candidates_scorer("candidates", "entities")(test))
@@ -271,7 +291,8 @@ def main(
         "encoder": encoder.name,
         "tag": tag,
         "split": split,
-        "train_sentences": n_train,
+        "train_sentences": n_drawn,
+        "extra_sentences": n_train - n_drawn,
         **settings,
         "threshold": configured,
         "scores": scores,

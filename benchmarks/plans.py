@@ -3,11 +3,13 @@
     python benchmarks/plans.py nested --corpus corpus --encoders encoders
     python benchmarks/plans.py nested-whole taggers --gpu-id 0 --corpus corpus --encoders encoders
     python benchmarks/plans.py pretrained adapted --corpus corpus --encoders encoders
+    python benchmarks/plans.py decoupled --corpus corpus --encoders encoders
 
 A plan is a list of commands of ``accuracy.py``, each in a process of its own. Which encoder a
 corpus takes, and how long it is trained on, is here once for all systems.
 """
 
+import json
 import subprocess
 import sys
 from itertools import product
@@ -27,6 +29,8 @@ SETUPS: Dict[str, Command] = {
     "resume-whole": ["--epochs", "5", "--learn-rate", "2e-4"],
     "ecommerce": ["--epochs", "5", "--learn-rate", "2e-4"],
     "msra": ["--train-sentences", "2000", "--epochs", "3", "--learn-rate", "2e-4"],
+    "weibo_names": ["--epochs", "5", "--learn-rate", "2e-4"],
+    "weibo_names-1000": ["--train-sentences", "1000", "--epochs", "5", "--learn-rate", "2e-4"],
     **{
         f"crossner_{domain}": ["--epochs", "15", "--batch-size", "8", "--learn-rate", "3e-4"]
         for domain in ("ai", "politics", "music", "literature", "science")
@@ -39,7 +43,7 @@ SETUPS: Dict[str, Command] = {
         for name in ("twitter2015", "btc", "re3d", "bionlp13cg")
     },
 }
-CHINESE = ("weibo", "resume", "ecommerce", "msra")
+CHINESE = ("weibo", "resume", "ecommerce", "msra", "weibo_names")
 ENGLISH_ENCODER, CHINESE_ENCODER = "minilm-l6-en", "me5-small-zh-en-char"
 
 # What pre-training is measured on, with how many seeds, and the encoders of `pretrain.py`.
@@ -68,6 +72,27 @@ ADAPTED_ENCODERS = (
     *("me5-aligned-2m-mlm-0.5m", "me5-aligned-8m-mlm-2m"),
 )
 ADAPTED_RESULTS = PRETRAINED_RESULTS.with_name("adapted")
+
+# What the scorer by mention and context is measured on, and the encoders of `decoupled_stages.py`.
+DECOUPLED_SETUPS = ("weibo_names", "weibo_names-1000")
+DECOUPLED_SEEDS = 3
+# Chosen on dev: docs/benchmarks.md, Adaptation.
+DECOUPLED_START = "me5-aligned-2m"
+DECOUPLED_ENCODERS = (DECOUPLED_START, "me5-names", "me5-contexts", "me5-names-contexts")
+DECOUPLED_RESULTS = PRETRAINED_RESULTS.with_name("decoupled") / "accuracy"
+MIXED, TWO_ENCODERS = "mixed data", "two encoders"
+"""What the rows of variants are tagged with."""
+MORE_NOUNS = "components.candidates.proposers.more=" + json.dumps(
+    {"@misc": "spacy_hetner.NounCandidates.v1", "source": "jieba", "max_words": 3}
+)
+"""Nouns of a second segmenter, without which one name in five is no candidate in Weibo."""
+
+# What CoFEE's encoders of `coarse_to_fine.py` are fine-tuned on, with how many seeds: each seed has
+# an encoder of its own. An empty start is the encoder that they come from.
+COARSE_SEEDS = {"ecommerce": 3, "twitter2015": 1}
+COARSE_QUERY_STARTS = ("", "direct", "cofee-FET-ESI", "cofee-FET", "cofee")
+COARSE_TAGGER_STARTS = ("", "direct-tagger", "cofee-tagger")
+COARSE_RESULTS = PRETRAINED_RESULTS.with_name("coarse_to_fine_tuned")
 
 SPAN_SYSTEMS = [
     ["locate_and_label"],
@@ -116,6 +141,46 @@ def fine_tuning(
     ]
 
 
+def coarse_to_fine() -> List[Command]:
+    """The components of both backbones over what the stages of CoFEE left, with its head."""
+    found = []
+    for seed in range(max(COARSE_SEEDS.values())):
+        for data in (data for data, count in COARSE_SEEDS.items() if seed < count):
+            chinese = data in CHINESE
+            plain = CHINESE_ENCODER if chinese else ENGLISH_ENCODER
+            query = {"queries": "zh" if chinese else "en", "model.by_token": chinese}
+            systems = [("mrc_tagger", start, query) for start in COARSE_QUERY_STARTS]
+            systems += [("tagger", start, {"model.crf": False}) for start in COARSE_TAGGER_STARTS]
+            for config, start, settings in systems:
+                system = _coarse_system(config, start, settings)
+                if config == "tagger" and start:
+                    # The head goes on, which reads the vectors as they are.
+                    taught = {
+                        "components.tok2vec.model.standardized": False,
+                        "components.transformer.model.by_token": chinese,
+                        "initialize.components.tagger.head": "${paths.encoder}",
+                    }
+                    system += _overrides(taught)
+                encoder = f"{plain}-{start}-s{seed}" if start else plain
+                found.append(command(data, system, seed, encoder))
+    return found
+
+
+def _coarse_system(config: str, start: str, settings: Mapping[str, object]) -> Command:
+    """Rows of all seeds have the same tag, and encoders of different names."""
+    values = {f"components.tagger.{name}": value for name, value in settings.items()}
+    tag = ["--tag", start or "no stage", "--results", str(COARSE_RESULTS)]
+    return [config, *tag, *_overrides(values)]
+
+
+def _overrides(values: Mapping[str, object]) -> Command:
+    return [
+        part
+        for name, value in values.items()
+        for part in ("--override", f"{name}={json.dumps(value)}")
+    ]
+
+
 def screening() -> List[Command]:
     """Classification Attention on dev: how much is taken off, of what, and how classes merge."""
     choices = product((0.0, 0.25, 0.5, 0.75), ("class", "shared"), ("sum", "concat"))
@@ -131,6 +196,42 @@ def screening() -> List[Command]:
     return commands(["resume-screening", "weibo"], systems, seeds=1)
 
 
+def decoupled() -> List[Command]:
+    """The scorer after none, either and both of the stages, and taggers beside it.
+
+    Whether the scorer's inputs share an encoder is asked of one seed.
+    """
+    results = ["--results", str(DECOUPLED_RESULTS)]
+    mixed = ["tagger", "--tag", MIXED, "--extra", "mixed"]
+    scorer = ["decoupled", *results, "--override", MORE_NOUNS]
+    two = [*scorer, "--tag", TWO_ENCODERS, "--override", "components.scorer.model.shared=false"]
+    runs = []
+    for seed, setup in product(range(DECOUPLED_SEEDS), DECOUPLED_SETUPS):
+        runs += [
+            command(setup, [*tagger, *results], seed, DECOUPLED_START)
+            for tagger in (["tagger"], mixed)
+        ]
+        runs += [command(setup, scorer, seed, encoder) for encoder in DECOUPLED_ENCODERS]
+        if seed == 0 and setup == DECOUPLED_SETUPS[0]:
+            ends = DECOUPLED_ENCODERS[0], DECOUPLED_ENCODERS[-1]
+            runs += [command(setup, two, seed, encoder) for encoder in ends]
+    return runs
+
+
+def decoupled_screening() -> List[Command]:
+    """The scorer on dev: its learning rate, and how many negatives it sees."""
+    systems = [
+        [
+            *["decoupled", "--split", "dev", "--tag", f"{rate} {negatives}"],
+            *["--override", f"training.optimizer.learn_rate.initial_rate={rate}"],
+            *["--override", f"components.scorer.negative_ratio={negatives}"],
+            *["--override", MORE_NOUNS, "--results", str(DECOUPLED_RESULTS)],
+        ]
+        for rate, negatives in product((5e-5, 1e-4, 2e-4, 4e-4), (3.0, 10.0))
+    ]
+    return [command(DECOUPLED_SETUPS[0], system, 0, DECOUPLED_START) for system in systems]
+
+
 PLANS: Dict[str, List[Command]] = {
     "nested": commands(["genia"], [*SPAN_SYSTEMS, NO_REGRESSOR], seeds=3),
     "nested-whole": commands(["genia-whole"], [*SPAN_SYSTEMS, NO_REGRESSOR], seeds=3),
@@ -141,10 +242,13 @@ PLANS: Dict[str, List[Command]] = {
     "pretrained": fine_tuning(
         ["tagger"], PRETRAINED_ENCODERS, PRETRAINED_SEEDS, PRETRAINED_RESULTS
     ),
+    "coarse_to_fine": coarse_to_fine(),
     # On dev, since the encoder of other tables is chosen by it.
     "adapted": fine_tuning(
         ["tagger", "--split", "dev"], ADAPTED_ENCODERS, ADAPTED_SEEDS, ADAPTED_RESULTS
     ),
+    "decoupled-screening": decoupled_screening(),
+    "decoupled": decoupled(),
 }
 
 

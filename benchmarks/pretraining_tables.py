@@ -6,7 +6,7 @@ import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
@@ -27,6 +27,8 @@ from tuned_tables import (  # noqa: E402
     shared_seeds,
     tuned_table,
 )
+
+from spacy_hetner.evaluation.curves import Point, summarize  # noqa: E402
 
 RATIO_GOAL = 0.95
 """Of the trainer's pieces a second to a bare loop's, set before the first measurement."""
@@ -68,6 +70,15 @@ CURVE = """\
 ### Over the number of sentences
 """
 
+FEWSHOT = """\
+### Few sentences
+
+`spacy hetner fewshot`: the CRF tagger on nested samples, all of them trained for the same number of
+steps, the best one by dev; strict F on the whole test part in percent, mean ± sample standard
+deviation (seeds). *from ..., then the target* is the paper's source and target: a tagger that was
+trained on another corpus goes on with this one.
+"""
+
 SPEED = """\
 ### Speed of the trainer
 
@@ -88,6 +99,7 @@ def pretraining_section(results: Path) -> str:
             _overlap(results / "pretraining_overlap" / "overlap.json"),
             _runs(runs),
             _tuned(tuned, runs),
+            _few_shot(read_rows(results / "fewshot")),
             _speed(read_rows(results / "pretrain_speed")),
         ]
     )
@@ -220,6 +232,31 @@ def _fit(counts: Sequence[int], averages: Sequence[float], before: float) -> str
         "against no pre-training: an extrapolation far beyond the data, from pools of other "
         "mixture and other numbers of categories than the paper's, and no measurement.\n"
     )
+
+
+def _few_shot(rows: Sequence[Row]) -> str:
+    """A table a data set: a line for each start, a column for each size."""
+    parts = [FEWSHOT]
+    setup = ("data", "system", "steps", "batch_size", "learn_rate", "precision", "device")
+    for group in group_rows(rows, (*setup, "versions")).values():
+        first = group[0]
+        parts.append(
+            f"{TITLES.get(first['data'], first['data'])}, {first['total']:,} sentences to draw "
+            f"from, {first['steps']} steps of {first['batch_size']} sentences, rate "
+            f"{first['learn_rate']:g}, {first['precision']}; {first['device']}.\n"
+        )
+        points = {(point.start, point.n): point for point in summarize(group)}
+        sizes = sorted({n for _, n in points})
+        lines = [
+            [start, *(_cell(points.get((start, n))) for n in sizes)]
+            for start in dict.fromkeys(row["start"] for row in group)
+        ]
+        parts.append(markdown_table(["start", *(f"{n} sentences" for n in sizes)], lines))
+    return "\n".join(parts if rows else [FEWSHOT, NO_ROWS])
+
+
+def _cell(point: Optional[Point]) -> str:
+    return "" if point is None else f"{point.f} ({point.runs})"
 
 
 def _speed(rows: Sequence[Row]) -> str:

@@ -19,6 +19,8 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 from adaptation_tables import adaptation_section  # noqa: E402
+from coarse_tables import coarse_section  # noqa: E402
+from decoupled_tables import decoupled_section  # noqa: E402
 from knowledge_tables import knowledge_sections, markdown_table  # noqa: E402
 from pretraining_tables import pretraining_section  # noqa: E402
 
@@ -250,6 +252,8 @@ def make_page(results: Path) -> str:
             knowledge_sections(results),
             pretraining_section(results),
             adaptation_section(results),
+            decoupled_section(results),
+            coarse_section(results),
             not_run_section(items),
         ]
     )

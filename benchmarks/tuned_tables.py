@@ -28,6 +28,7 @@ TITLES = {
     "resume": "Resume",
     "ecommerce": "E-commerce",
     "msra": "MSRA",
+    "weibo_names": "Weibo, names",
 }
 ENCODERS = (*PRETRAINED_ENCODERS, *ADAPTED_ENCODERS)
 """In the order of a table."""

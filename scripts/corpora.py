@@ -66,8 +66,17 @@ _GENIA_LAYERS = (
 _WEIBO = f"{_HOST}/OYE93/Chinese-NLP-Corpus/bea87071cb28fbbed1a4186fc8ba02ca50bb449d/NER/Weibo"
 
 _DIGESTS = {
+    "gazetteers/thuocl/THUOCL_IT.txt": (
+        "e8cd42c9f5559735fa3bfb91515cbe051f991efd4a803038a1d5c0da85af3526"
+    ),
     "gazetteers/thuocl/THUOCL_diming.txt": (
         "ca5574399da5750a2c36dc373f36e31a66ed1f8a4b21646df6ca44ec0b888d89"
+    ),
+    "gazetteers/thuocl/THUOCL_food.txt": (
+        "084caa96ad4f976720003e9420097ba7cb5ddbb17f9f8c8f76bc4b8e0cc777fd"
+    ),
+    "gazetteers/thuocl/THUOCL_law.txt": (
+        "8ef1a5f41052ac95dedde88b167c5031a43b3e0211bf128b6125736cc76ef7b2"
     ),
     "gazetteers/thuocl/THUOCL_lishimingren.txt": (
         "d0e5094016e6db8c55d363dc022f48f7b1753cf6d07e216f63cf522ce8e53605"
@@ -297,6 +306,8 @@ CORPORA: Dict[str, Corpus] = {
     # Flat, characters, news. Its parts are public in one file, which benchmarks/msra.py cuts: there
     # is nothing here for the project to convert.
     "msra": Corpus(lang="zh", splits={}, settings=_chinese(per_character=True, **_FLAT)),
+    # Weibo without its nominal mentions, which benchmarks/decoupled_stages.py makes of it.
+    "weibo_names": Corpus(lang="zh", splits={}, settings=_chinese(per_character=True, **_FLAT)),
     # Flat, English: encyclopedia, tweets, reports of a defence ministry, papers on cancer.
     **{
         f"crossner_{domain}": _crossner(domain)
@@ -347,10 +358,12 @@ def _posts() -> List[Source]:
 
 
 KNOWLEDGE: Dict[str, List[Source]] = {
-    # Names of places and of historical people, and posts to find them in.
+    # Names of places and of historical people, words that are none, posts to find the names in.
     "distant": [
-        _source("gazetteers/thuocl", "THUOCL_diming.txt", _THUOCL),
-        _source("gazetteers/thuocl", "THUOCL_lishimingren.txt", _THUOCL),
+        *(
+            _source("gazetteers/thuocl", f"THUOCL_{name}.txt", _THUOCL)
+            for name in ("diming", "lishimingren", "IT", "food", "law")
+        ),
         *_posts(),
     ],
     # Posts, headlines, reviews of goods, titles of news, paragraphs of an encyclopedia. The rumours

@@ -31,6 +31,15 @@ def precision_for(wanted: Precision, device: str = "cpu") -> str:
     return "bf16" if supports_bf16(torch.device(device)) else "fp32"
 
 
+def precisions(config: Config, precision: str) -> Dict[str, str]:
+    """The precision of all encoders that a config has, each of a component, by dotted names."""
+    return {
+        f"components.{name}.model.precision": precision
+        for name, component in config["components"].items()
+        if "precision" in component.get("model", {})
+    }
+
+
 def fill_config(
     config: Config, corpus: Corpus, folder: Path, encoder: Path, epochs: int, **settings: Any
 ) -> Config:
@@ -106,13 +115,14 @@ def main(
 ) -> None:
     """Fill in a training config."""
     chosen = precision_for(precision)
+    template = load_config(base, interpolate=False)
     config = fill_config(
-        load_config(base, interpolate=False),
+        template,
         get_corpus(corpus),
         folder,
         encoder,
         epochs,
-        **{"system.seed": seed, "components.transformer.model.precision": chosen},
+        **{"system.seed": seed, **precisions(template, chosen)},
     )
     with replacing(out) as partial:
         partial.write_text(config.to_str(interpolate=False), encoding="utf8")

@@ -1,4 +1,4 @@
-"""Pre-train an encoder on typed sentences, and put it where the other steps look for encoders.
+"""Pre-train an encoder on records, and put it where the other steps look for encoders.
 
 A run that was cut off goes on; one with other settings or data begins anew.
 """
@@ -61,13 +61,13 @@ def choose_device(gpu_id: int) -> str:
 def main(
     base: Annotated[Path, Argument(help="A config with a section [pretraining]", exists=True)],
     encoder: Annotated[Path, Argument(help="Encoder folder to start from")],
-    train: Annotated[Path, Argument(help="Typed sentences to train on", exists=True)],
-    dev: Annotated[Path, Argument(help="Typed sentences to choose the best step by", exists=True)],
+    train: Annotated[Path, Argument(help="Records to train on", exists=True)],
+    dev: Annotated[Path, Argument(help="Records to choose the best step by", exists=True)],
     folder: Annotated[Path, Argument(help="Folder of the run")],
     out: Annotated[Path, Argument(help="Encoder folder to write")],
-    types: Annotated[str, Option(help="A type map; empty: all categories")] = "",
+    types: Annotated[str, Option(help="A type map; empty: as in the config")] = "",
     learn_rate: Annotated[float, Option(help="The highest learning rate")] = 0.00005,
-    epochs: Annotated[int, Option(help="Passes over the sentences, at most; 0: any")] = 3,
+    epochs: Annotated[int, Option(help="Passes over the records, at most; 0: any")] = 3,
     steps: Annotated[int, Option(help="Steps, at most; 0: any")] = 0,
     seed: Annotated[int, Option(min=0)] = 0,
     precision: Annotated[Precision, Option(help="auto: bf16 where the processor has it")] = "fp32",
@@ -75,13 +75,14 @@ def main(
 ) -> None:
     """Pre-train an encoder."""
     settings: Dict[str, Any] = {
-        "objective.types": types or None,
         "optimizer.learn_rate": learn_rate,
         "max_epochs": epochs,
         "max_steps": steps,
         "seed": seed,
         "precision": precision_for(precision, choose_device(gpu_id)),
     }
+    if types:
+        settings["objective.types"] = types
     paths = {"encoder": encoder, "train": train, "dev": dev}
     config = read_config(
         base,

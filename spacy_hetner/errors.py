@@ -743,6 +743,110 @@ class Errors(metaclass=_WithCode):
         "one is begun."
     )
 
+    # 270-279: the query-based tagger
+    HE270 = (
+        "The query {query!r} has {pieces} pieces, more than {limit}, which is half of what the "
+        "encoder reads at once: too little is left for the text. Shorten it."
+    )
+    HE271 = (
+        "No queries can be read from {path}: {reason}. Give a JSON object of one query a label, "
+        "or the name of queries that come with the package: {known}."
+    )
+    HE272 = "The query of the label {label!r} is {query!r}. Write a text that says what is sought."
+    HE273 = (
+        "The query-based tagger has no encoder to read. Set name in its model to an encoder "
+        "folder, such as `spacy hetner encoder build` writes."
+    )
+    HE274 = (
+        "decoding = \"nested\" of '{name}' needs a match head, which judges a start and an end at "
+        "once. Set match_width of its model, such as to 128, or decode flat."
+    )
+    HE275 = (
+        "The head of {path} was taught with by_token = {by_token}. Set that in the tagger's model "
+        "too, or carry_head = false: a new head is made and trained."
+    )
+
+    # 280-287: extraction, the stages of CoFEE
+    HE280 = (
+        "The tags of the head in {folder} are of other labels ({taught}) than those to be taught "
+        "({labels}). Give records of no further labels, or set head = null: a new one is made."
+    )
+    HE281 = (
+        "The head in {folder} does not fit its encoder, or what its head.json says: {names} are "
+        "missing or of other shapes. Set head to the folder of the encoder that it was taught with."
+    )
+    HE282 = (
+        'Fine typing has no clusters to teach: no record in {stores} has "clusters" in its meta. '
+        "`spacy hetner coarse-to-fine` clusters spans and writes them."
+    )
+    HE283 = (
+        "The clusters of the record {record!r} are {clusters}, and it has {spans} spans: it needs "
+        "one of each, from 0 to {known} - 1, where {known} is what clusters of the objective says."
+    )
+    HE284 = (
+        "{path} has no weights of {clusters} clusters: {reason}. It must be a JSON list of that "
+        "many numbers from 0 on. Set clusters of the objective to how many there are."
+    )
+    HE285 = (
+        'cluster_head = "match", but the head in {folder} knows {found} clusters and not '
+        '{clusters}. Set cluster_head = "reset": a new layer is made.'
+    )
+    HE286 = (
+        "The head in {folder} is a {backbone}: it knows its own labels and takes no queries. Leave "
+        "queries out, or take an encoder whose objective had backbone = 'query'."
+    )
+    HE287 = (
+        "The label {label!r} has no query, so there is no vector of its spans. The queries are of "
+        "{labels}: give others, or records of these labels."
+    )
+
+    # 288-297: the stages of CoFEE, one after the other
+    HE288 = (
+        "There is nothing to cluster: no labelled span. Give records that have some, or leave the "
+        "stage fine_typing out (enabled = false)."
+    )
+    HE289 = (
+        "{old} and {new} are not of the same records: record {number} is {there} in the one and "
+        "{here} in the other. Give stores of the same sentences in the same order."
+    )
+    HE290 = (
+        "Each worker is to have {gpus} GPUs (--gpus-per-worker), and the Ray cluster has {found} "
+        "in all. Lower it, or leave it out: workers then use processors."
+    )
+    HE291 = (
+        "--gpus-per-worker {gpus} is for the engine 'ray', which deals out GPUs. Give --engine "
+        "ray, or leave it out: the engine 'local' uses the GPU that there is."
+    )
+    HE292 = "In [{section}], not to be set: {wrong}. The settings are: {known}."
+    HE293 = (
+        "[coarse_to_fine] has no {name}, the records that the stage {stage} is trained on. Give "
+        "Parquet stores (--paths.{name}), or leave the stage out (enabled = false)."
+    )
+    HE294 = (
+        "Of the stages, enabled are: {enabled}. At least one is needed, and before fine_typing one "
+        "that finds the spans which are clustered: set enabled = true of gazetteer_extraction."
+    )
+    HE295 = (
+        "The processes that trained in {folder} ended with status {status}. What they said stands "
+        "above; --resume goes on from the last checkpoint."
+    )
+
+    # 298-299: heads that go on
+    HE298 = (
+        "No head can be taken from {path}: {reason}. Name the encoder folder of a stage whose "
+        "objective has backbone = {backbone}, or leave out head: a new one is made and trained."
+    )
+    HE299 = (
+        "The component '{name}' would not read what the head of {path} was taught with. Set "
+        "{settings}. Or leave out head: a new one is made and trained."
+    )
+
+    # 300-309: what a text is labelled with
+    HE300 = (
+        "Sentences are labelled with the names of a dictionary (--gazetteer FOLDER) or with their "
+        "nouns (--nouns lac). Give one of the two, {found} given."
+    )
+
     # 250-259: Decoupled NER
     HE250 = (
         "The tokenizer {tokenizer} has no mask piece, which stands for a region in its context. "
@@ -852,6 +956,31 @@ class Warnings(metaclass=_WithCode):
     HW266 = (
         "None of the {records} mentions was drawn for {path}: dev = {share} of them is less than "
         "one. Give a larger share (--dev), or 0 if no dev part is wanted."
+    )
+    # 270-279: the query-based tagger
+    HW270 = (
+        "There is no query for {labels}: the words of the label are its query ({queries}). A text "
+        "that says what is sought finds more. Add one to the queries."
+    )
+    HW271 = (
+        "{lost} of {total} gold spans lie inside or across others of their label, where '{name}' "
+        'finds none: starts take the nearest ends, from left to right. Set decoding = "nested", '
+        "and match_width of its model, such as to 128."
+    )
+    HW301 = (
+        "{n} gold spans in a batch have only tokens that the encoder's tokenizer makes no piece "
+        "of, such as blanks: '{name}' does not learn them. Leave such spans out of the corpus. "
+        "Other batches may have them too; this is said once."
+    )
+    # 288-297: the stages of CoFEE, one after the other
+    HW292 = (
+        "There are no dev records, so rounds cannot be compared: all are run, and the last is the "
+        "result. See in report.md what each changes in the labels; a stage ends earlier with fewer "
+        "epochs, also when a chain goes on (--resume)."
+    )
+    HW293 = (
+        "After round {round} the model picked no label at all, with delta = {delta}. The stage "
+        "ends here. Lower delta, or train longer or faster (epochs, learn_rate)."
     )
     # 170-179: candidates
     HW170 = (

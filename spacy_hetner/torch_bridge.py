@@ -23,10 +23,13 @@ def deserialize_module(module: ModuleT, data: bytes, device: torch.device) -> Mo
     """Build a module of the same class from a message of ``serialize_module``.
 
     The sizes come from the message, not from ``module``, since a pipeline that is being loaded
-    does not know its number of labels yet.
+    does not know its number of labels yet. What the class names in ``of_config`` comes from
+    ``module``: a saved pipeline takes other values of it when it is loaded.
     """
     message = srsly.msgpack_loads(data)
-    loaded = type(module)(**message["settings"])
+    present: Any = module
+    own = {name: present.settings[name] for name in getattr(module, "of_config", ())}
+    loaded = type(module)(**{**message["settings"], **own})
     loaded.load_state_dict(load(message["weights"]))
     return loaded.to(device)
 

@@ -167,7 +167,7 @@ class ClassAttentionTagger(TagPipe):
             reached.
         """
         super().initialize(get_examples, nlp=nlp, labels=labels)
-        found = self._read_classes(get_examples, _encoders(nlp, self))
+        found = self._read_classes(get_examples, self.encoders(nlp))
         if found.counts.any() and not found.embeddings(0.0).any():
             raise ValueError(Errors.HE013.format(name=self.name))
         self._warn_of_missing(
@@ -234,15 +234,3 @@ class ClassAttentionTagger(TagPipe):
                     rows = [i for i, name in enumerate(gold.labels) if name == label]
                     found.add(label, means[rows], [texts[i] for i in rows])
         return found
-
-
-def _encoders(nlp: Optional[Language], pipe: TagPipe) -> List[Any]:
-    """The components that a pipe listens to, or that these listen to, in the pipeline's order."""
-    heard: List[Any] = [pipe]
-    for _, component in reversed(pipe.before(nlp)):
-        if hasattr(component, "find_listeners"):
-            for listening in heard:
-                component.find_listeners(listening)
-            if any(listening.name in component.listening_components for listening in heard):
-                heard.insert(0, component)
-    return heard[:-1]

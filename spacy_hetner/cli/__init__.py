@@ -14,6 +14,8 @@ from ..errors import is_coded
 from .adapt import adapt_cli
 from .annotate import annotate_cli
 from .attention import attention_cli
+from .changes import changes_cli
+from .coarse_to_fine import coarse_to_fine_cli
 from .convert import convert_cli
 from .encoder import encoder_app
 from .evaluate import evaluate_cli
@@ -52,7 +54,9 @@ app.command("annotate")(annotate_cli)
 app.command("text")(text_cli)
 app.command("project-entities")(project_entities_cli)
 app.command("labels")(labels_cli)
+app.command("changes")(changes_cli)
 app.command("pretrain", context_settings=_OVERRIDES)(pretrain_cli)
+app.command("coarse-to-fine", context_settings=_OVERRIDES)(coarse_to_fine_cli)
 app.command("fewshot", context_settings=_OVERRIDES)(fewshot_cli)
 encoder_app.command("adapt", context_settings=_OVERRIDES)(adapt_cli)
 app.add_typer(encoder_app)

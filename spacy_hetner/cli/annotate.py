@@ -1,14 +1,17 @@
-"""``spacy hetner annotate``: distant labels from a dictionary."""
+"""``spacy hetner annotate``: distant labels from a dictionary, or nouns as entities."""
 
 from pathlib import Path
-from typing import Annotated, List, Optional
+from typing import Annotated, Any, Dict, List, Optional
 
 from typer import Argument, Option
 from wasabi import msg
 
-from ..corpora.distant import MATCHINGS, UNMATCHED, annotate
+from ..candidates.entities import ENTITY, NounEntities
+from ..candidates.segmenters import SEGMENTERS
+from ..corpora.distant import CONFLICTS, MATCHINGS, UNMATCHED, annotate, label_texts
 from ..corpora.free_text import LAYOUTS, TextLayout
 from ..engine.make import make_engine
+from ..errors import Errors
 from ..files import write_json
 from .job import (
     AddressOption,
@@ -26,10 +29,15 @@ def annotate_cli(
         List[Path], Argument(help="Texts (.xz, .bz2, .gz, .zip too), or Parquet files of records")
     ],
     output: Annotated[Path, Argument(help="Folder for the Parquet files of labelled sentences")],
-    gazetteer: Annotated[
-        Path, Option("--gazetteer", "-g", help="Folder made by `spacy hetner gazetteer build`")
-    ],
     lang: Annotated[str, Option("--lang", "-l", help="Language: chooses the tokenizer")],
+    gazetteer: Annotated[
+        Optional[Path],
+        Option("--gazetteer", "-g", help="Folder made by `spacy hetner gazetteer build`"),
+    ] = None,
+    nouns: Annotated[
+        str,
+        Option("--nouns", help=f"No gazetteer: nouns as {ENTITY}; one of {', '.join(SEGMENTERS)}"),
+    ] = "",
     layout: Annotated[
         str, Option("--layout", help=f"Texts: one of {', '.join(LAYOUTS)}")
     ] = "lines",
@@ -47,8 +55,15 @@ def annotate_cli(
     ] = False,
     matching: Annotated[
         str,
-        Option("--matching", help=f"{' or '.join(MATCHINGS)}: leftmost-longest, or every entry"),
+        Option(
+            "--matching",
+            help=f"{', '.join(MATCHINGS)}: leftmost-longest; every entry; entries among the spans "
+            "that records have",
+        ),
     ] = "longest",
+    conflict: Annotated[
+        str, Option("--conflict", help=f"{' or '.join(CONFLICTS)} labels of a name, by priority")
+    ] = "all",
     unmatched: Annotated[
         str, Option("--unmatched", help=f"Tokens in no mention are {' or '.join(UNMATCHED)}")
     ] = "outside",
@@ -59,6 +74,13 @@ def annotate_cli(
         float, Option("--non-entities", help="Sampled spans of no mention, for each mention")
     ] = 0.0,
     max_region: Annotated[int, Option("--max-region", help="Their greatest length in tokens")] = 10,
+    max_words: Annotated[int, Option("--max-words", help="Nouns: runs of so many, too")] = 1,
+    min_chars: Annotated[int, Option("--min-chars", help="Nouns: the shortest")] = 2,
+    min_nouns: Annotated[int, Option("--min-nouns", help="Nouns: fewest of a sentence")] = 1,
+    max_tokens: Annotated[
+        int, Option("--max-tokens", help="Nouns: longest sentence; 0: any length")
+    ] = 250,
+    segmenter: Annotated[str, Option("--segmenter", help="Nouns: a model other than its own")] = "",
     seed: SeedOption = 0,
     engine: EngineOption = "local",
     workers: WorkersOption = None,
@@ -70,27 +92,45 @@ def annotate_cli(
     ] = None,
 ) -> None:
     """
-    Label free text with a dictionary: sentences, their mentions, and what was dropped and why. A
-    job that was cut off goes on where it was; the result is the same on one machine and on many.
+    Label free text with a dictionary, or its nouns: sentences, their mentions, and what was dropped
+    and why. A job that was cut off goes on where it was; the result is the same on one machine and
+    on many.
     """
-    counts = annotate(
-        inputs,
-        output,
-        gazetteer,
-        make_engine(engine, workers=workers, address=address or None),
-        lang=lang,
-        per_character=per_character,
-        layout=TextLayout(layout, key, column),
-        sentences=sentences,
-        strict=strict,
-        resume=resume,
-        matching=matching,
-        unmatched=unmatched,
-        matched_only=matched_only,
-        non_entities=non_entities,
-        max_region=max_region,
-        seed=seed,
-    )
+    reading: Dict[str, Any] = {
+        "engine": make_engine(engine, workers=workers, address=address or None),
+        "lang": lang,
+        "per_character": per_character,
+        "layout": TextLayout(layout, key, column),
+        "sentences": sentences,
+        "strict": strict,
+        "resume": resume,
+    }
+    if (gazetteer is None) == (not nouns):
+        raise ValueError(Errors.HE300.format(found="both are" if nouns else "none is"))
+    if gazetteer is None:
+        labeller = NounEntities(
+            nouns,
+            max_words=max_words,
+            min_chars=min_chars,
+            model=segmenter,
+            min_nouns=min_nouns,
+            max_tokens=max_tokens,
+        )
+        counts = label_texts(inputs, output, labeller, **reading)
+    else:
+        counts = annotate(
+            inputs,
+            output,
+            gazetteer,
+            matching=matching,
+            conflict=conflict,
+            unmatched=unmatched,
+            matched_only=matched_only,
+            non_entities=non_entities,
+            max_region=max_region,
+            seed=seed,
+            **reading,
+        )
     print(counts_table(counts, ("totals", "labels", "dropped", "places")))
     msg.good(f"Saved the labelled sentences to {output}")
     if report is not None:

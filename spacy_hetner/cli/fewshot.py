@@ -12,6 +12,10 @@ from ..corpora.records import SPANS_KEY
 from ..errors import Errors
 from ..evaluation.curves import SUFFIXES, save_curves, save_table, summarize, to_markdown
 from ..evaluation.fewshot import PERCENTS, FewShot
+from ..files import write_json
+
+RUNS = "runs.json"
+"""All runs of one command, each with the name of what it started from."""
 
 
 def fewshot_cli(
@@ -90,6 +94,7 @@ def fewshot_cli(
         seeds=_numbers("--seeds", seeds, int),
         tell=msg.text,
     )
+    write_json(output / RUNS, {"runs": rows})
     points = summarize(rows)
     save_table(points, output / "table.md")
     print(f"\n{to_markdown(points)}")

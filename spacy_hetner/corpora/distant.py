@@ -3,11 +3,14 @@
 The dictionary is matched leftmost-longest over tokens, so that of entries that overlap one is left
 (Decoupled NER, section 3.2). What it does not know is not therefore outside of all entities: with
 ``unmatched="unknown"`` it is kept apart, as partial annotation is.
+
+Where records have spans already, such as the links of a dump or the nouns of a text, the dictionary
+can say which of these are entries, and of what label (CoFEE, section 3.3).
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, ClassVar, Dict, Iterator, List, Protocol, Sequence, Tuple
 
 import pyarrow as pa
 from spacy.util import minibatch
@@ -18,25 +21,35 @@ from ..engine.task import Counts, Shard
 from ..errors import Errors
 from ..files import load_once
 from ..gazetteers.gazetteer import Gazetteer
-from ..gazetteers.tokens import TokenMatches, match_tokens
+from ..gazetteers.tokens import match_tokens
 from ..sampling import uniform
 from ..sources import find_files
 from ..types import LabelledSpan, PathLike
 from ..validation import check_choice, check_count, check_range
 from .free_text import LINES, SHARD_BYTES, TextLayout, read_texts, text_shards
 from .readers.texts import language_code
-from .records import UNKNOWN, Record, in_document_order, runs
+from .records import NON_ENTITIES, UNKNOWN, Record, in_document_order, runs, with_spans
 from .stores import SCHEMA, from_table, to_batch
 from .text_sources import is_store, texts_beside
 from .words import cut_text
 
-MATCHINGS = ("longest", "all")
+MATCHINGS = ("longest", "all", "spans")
+CONFLICTS = ("all", "first")
 UNMATCHED = ("outside", "unknown")
-NON_ENTITIES = "non_entities"
-"""The key in ``Record.meta`` of sampled spans ``[start, end]`` that touch no mention."""
 BATCH = 2048
+_Found = List[Tuple[int, int, Tuple[str, ...]]]
+"""Spans of a record, each with the labels that the dictionary has for it."""
 TRIES = 4
 """Regions drawn for each that is wanted: those that touch a mention or repeat another are lost."""
+
+
+class Labeller(Protocol):
+    """What gives records their spans. It travels between processes by pickling."""
+
+    def __call__(self, records: Sequence[Record], counts: Counts) -> List[Record]: ...
+
+    def identity(self) -> Dict[str, Any]:
+        """Its settings, and what is in the files that it reads, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,10 @@ class DistantLabels:
 
     gazetteer (str): The folder of a ``Gazetteer``.
     matching (str): ``longest``: leftmost-longest, no two mentions overlap; ``all``: every entry
-        that occurs, nested and crossing ones too. An entry of several types gives a span each.
+        that occurs, nested and crossing ones too; ``spans``: of the spans that a record has, those
+        that are entries, whatever their labels were.
+    conflict (str): An entry of several types gives a span each, ``all``, or one of the ``first``
+        by the gazetteer's priority.
     unmatched (str): What a token in no mention is: ``outside`` or ``unknown``.
     matched_only (bool): Leave out sentences without a mention.
     non_entities (float): Random spans that touch no mention, for each mention of a sentence; they
@@ -58,6 +74,7 @@ class DistantLabels:
 
     gazetteer: str
     matching: str = "longest"
+    conflict: str = "all"
     unmatched: str = "outside"
     matched_only: bool = True
     non_entities: float = 0.0
@@ -66,9 +83,18 @@ class DistantLabels:
 
     def __post_init__(self) -> None:
         check_choice("matching", self.matching, MATCHINGS)
+        check_choice("conflict", self.conflict, CONFLICTS)
         check_choice("unmatched", self.unmatched, UNMATCHED)
         check_range("non_entities", self.non_entities, 0, 100)
         check_count("max_region", self.max_region, 1)
+
+    def __call__(self, records: Sequence[Record], counts: Counts) -> List[Record]:
+        """See ``label_records``."""
+        return label_records(records, load_once(Gazetteer, self.gazetteer), self, counts)
+
+    def identity(self) -> Dict[str, Any]:
+        """Its settings, the gazetteer by its content."""
+        return {**asdict(self), "gazetteer": identify(self.gazetteer)}
 
 
 def label_records(
@@ -79,12 +105,14 @@ def label_records(
     Counts, under ``totals``, the sentences and tokens read, the sentences with a mention and the
     regions drawn; under ``labels`` the mentions.
     """
-    texts = [(record.tokens, record.spaces or [True] * len(record.tokens)) for record in records]
-    found = match_tokens(gazetteer, texts, overlapping=settings.matching == "all")
+    if settings.matching == "spans":
+        found = [_known_spans(record, gazetteer) for record in records]
+    else:
+        found = _mentions(records, gazetteer, overlapping=settings.matching == "all")
     labelled = []
     totals = counts["totals"]
     for record, matches in zip(records, found, strict=True):
-        spans = _spans(matches, gazetteer)
+        spans = _spans(matches, settings.conflict)
         totals["sentences read"] += 1
         totals["tokens read"] += len(record.tokens)
         totals["sentences with a mention"] += bool(spans)
@@ -92,7 +120,7 @@ def label_records(
         if spans or not settings.matched_only:
             meta = _meta(record, spans, settings)
             totals["non-entities"] += len(meta.get(NON_ENTITIES, ()))
-            labelled.append(replace(record, spans=spans, meta=meta))
+            labelled.append(with_spans(record, spans, meta))
     return labelled
 
 
@@ -120,9 +148,9 @@ def sample_regions(
 
 @dataclass(frozen=True)
 class AnnotateTask:
-    """Label one shard of texts or records; see ``annotate`` for the settings."""
+    """Label one shard of texts or records; see ``label_texts`` for the settings."""
 
-    labels: DistantLabels
+    labels: Labeller
     layout: TextLayout
     lang: str
     per_character: bool
@@ -133,9 +161,8 @@ class AnnotateTask:
 
     def __call__(self, shard: Shard, counts: Counts) -> Iterator[pa.RecordBatch]:
         """Stream the labelled records of a shard."""
-        gazetteer = load_once(Gazetteer, self.labels.gazetteer)
         for records in minibatch(self._records(shard, counts), BATCH):
-            if labelled := label_records(records, gazetteer, self.labels, counts):
+            if labelled := self.labels(records, counts):
                 yield to_batch(labelled)
 
     def _records(self, shard: Shard, counts: Counts) -> Iterator[Record]:
@@ -172,30 +199,60 @@ def annotate(
 ) -> Counts:
     """Label texts, or the records of Parquet stores, with a dictionary.
 
+    gazetteer (PathLike): The folder of a ``Gazetteer``.
+    labels: The settings of ``DistantLabels``. All others: see ``label_texts``.
+    RETURNS (Counts): ``totals``, ``labels`` (mentions), ``dropped`` by cause.
+
+    Raises ValueError as ``label_texts``, ``DistantLabels`` and the gazetteer's loading do.
+    """
+    labeller = DistantLabels(str(Path(gazetteer).resolve()), **labels)
+    load_once(Gazetteer, labeller.gazetteer)  # a wrong folder is told before any work is done
+    return label_texts(
+        inputs,
+        out,
+        labeller,
+        engine,
+        lang=lang,
+        per_character=per_character,
+        layout=layout,
+        sentences=sentences,
+        strict=strict,
+        resume=resume,
+        shard_bytes=shard_bytes,
+    )
+
+
+def label_texts(
+    inputs: Sequence[PathLike],
+    out: PathLike,
+    labeller: Labeller,
+    engine: Engine,
+    *,
+    lang: str,
+    per_character: bool = False,
+    layout: TextLayout = LINES,
+    sentences: bool = True,
+    strict: bool = False,
+    resume: bool = True,
+    shard_bytes: int = SHARD_BYTES,
+) -> Counts:
+    """Give the sentences of texts, or the records of Parquet stores, their spans.
+
     inputs (Sequence[PathLike]): Files, or folders of them, all of one kind.
     out (PathLike): Folder for the Parquet files of records, readable as a corpus.
-    gazetteer (PathLike): The folder of a ``Gazetteer``.
+    labeller (Labeller): What says where the spans are.
     engine (Engine): What runs the job.
     lang (str), per_character (bool): The tokenizer of free text, see ``make_splitter``.
     layout (TextLayout): How texts lie in the files.
     sentences (bool): Cut texts into sentences; else a text is a record.
     strict (bool): Stop at the first line that cannot be read. Else it is dropped and counted.
     resume (bool): Go on with the job whose finished shards are in ``out``.
-    labels: The settings of ``DistantLabels``.
-    RETURNS (Counts): ``totals``, ``labels`` (mentions), ``dropped`` by cause.
+    RETURNS (Counts): What the labeller counts, and ``dropped`` texts by cause.
 
     Raises ValueError for inputs that are not there (HE075), an unknown language (HE085), texts
-    among stores (HE182), and as ``DistantLabels``, the gazetteer's loading and the engine do.
+    among stores (HE182), and as the engine does.
     """
-    task = AnnotateTask(
-        DistantLabels(str(Path(gazetteer).resolve()), **labels),
-        layout,
-        language_code(lang),
-        per_character,
-        sentences,
-        strict,
-    )
-    load_once(Gazetteer, task.labels.gazetteer)  # a wrong folder is told before any work is done
+    task = AnnotateTask(labeller, layout, language_code(lang), per_character, sentences, strict)
     stores = [path for path in inputs if is_store(Path(path))]
     texts = [path for path in inputs if path not in stores] + texts_beside(stores)
     if stores and texts:
@@ -205,23 +262,46 @@ def annotate(
         if stores
         else text_shards(find_files(texts), layout, shard_bytes=shard_bytes)
     )
-    settings = asdict(task)
-    settings["labels"]["gazetteer"] = identify(gazetteer)
+    settings = {**asdict(task), "labels": labeller.identity()}
     key = {"settings": settings, "inputs": identify(inputs)}
     return engine.map(task, shards, out, key=key, resume=resume, description="annotate")
 
 
-def _spans(matches: TokenMatches, gazetteer: Gazetteer) -> List[LabelledSpan]:
-    pairs = zip(matches.spans.tolist(), matches.entries.tolist(), strict=True)
+def _mentions(
+    records: Sequence[Record], gazetteer: Gazetteer, *, overlapping: bool
+) -> List[_Found]:
+    """What a dictionary finds in each record."""
+    texts = [(record.tokens, record.spaces or [True] * len(record.tokens)) for record in records]
+    return [
+        [
+            (start, end, gazetteer.labels_of(entry))
+            for (start, end), entry in zip(
+                matches.spans.tolist(), matches.entries.tolist(), strict=True
+            )
+        ]
+        for matches in match_tokens(gazetteer, texts, overlapping=overlapping)
+    ]
+
+
+def _known_spans(record: Record, gazetteer: Gazetteer) -> _Found:
+    """What a dictionary says of the spans that a record has."""
+    found = []
+    for start, end in dict.fromkeys((span.start, span.end) for span in record.spans):
+        spaces = None if record.spaces is None else record.spaces[start:end]
+        surface = Record(record.tokens[start:end], [], spaces).text.strip()
+        found.append((start, end, gazetteer.get(surface)))
+    return found
+
+
+def _spans(found: _Found, conflict: str) -> List[LabelledSpan]:
+    most = 1 if conflict == "first" else None  # labels are in order of priority
     return in_document_order(
-        LabelledSpan(start, end, label)
-        for (start, end), entry in pairs
-        for label in gazetteer.labels_of(entry)
+        LabelledSpan(start, end, label) for start, end, labels in found for label in labels[:most]
     )
 
 
 def _meta(record: Record, spans: List[LabelledSpan], settings: DistantLabels) -> Dict[str, Any]:
-    meta = {key: value for key, value in record.meta.items() if key not in (UNKNOWN, NON_ENTITIES)}
+    meta: Dict[str, Any] = {}
     taken = [False] * len(record.tokens)
     for span in spans:
         taken[span.start : span.end] = [True] * (span.end - span.start)

@@ -21,8 +21,7 @@ from ..losses import Losses
 from ..sampling import uniform
 from ..types import LabelledSpan, PathLike
 from ..validation import check_choice, check_range
-from .distant import NON_ENTITIES
-from .records import Record, in_document_order
+from .records import NON_ENTITIES, Record, in_document_order
 from .steps import DROPPED, LABELS
 from .stores import write_parquet
 from .words import Splitter, make_splitter
@@ -63,7 +62,7 @@ def write_mentions(
     """Write the names of a gazetteer, and words that are none, as records of one mention each.
 
     A name is a record with a span over all of its tokens, a word one whose tokens are a region of
-    no entity (``distant.NON_ENTITIES``). They are written in random order.
+    no entity (``records.NON_ENTITIES``). They are written in random order.
 
     gazetteer (PathLike): The folder of a ``Gazetteer``.
     output (PathLike): Folder for ``train.parquet`` and ``dev.parquet``.

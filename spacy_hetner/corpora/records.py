@@ -5,7 +5,7 @@ Every reader yields records and every store takes them, so each format is writte
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 from spacy.tokens import Doc, Span
@@ -17,6 +17,12 @@ from ..types import LabelledSpan
 SPANS_KEY = "entities"
 UNKNOWN = "unknown"
 """The key in ``Record.meta`` of the token spans of which the source does not say what they are."""
+NON_ENTITIES = "non_entities"
+"""The key of sampled spans ``[start, end]`` that touch no mention."""
+CLUSTERS = "clusters"
+"""The key of the cluster of each span, in the order of the spans."""
+OF_SPANS = (UNKNOWN, NON_ENTITIES, CLUSTERS)
+"""What ``Record.meta`` says that belongs to the spans, and goes with them."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,17 @@ class Ledger:
         if self.strict:
             raise ValueError(Errors.HE074.format(place=place, cause=cause, detail=detail))
         counter[cause] += 1
+
+
+def with_spans(
+    record: Record, spans: List[LabelledSpan], meta: Optional[Dict[str, Any]] = None
+) -> Record:
+    """A record with other spans; what its meta said of those before is gone with them.
+
+    meta (Optional[Dict[str, Any]]): What is to be said of the new ones.
+    """
+    kept = {key: value for key, value in record.meta.items() if key not in OF_SPANS}
+    return replace(record, spans=spans, meta={**kept, **(meta or {})})
 
 
 def in_document_order(spans: Iterable[LabelledSpan]) -> List[LabelledSpan]:

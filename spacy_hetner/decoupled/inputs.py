@@ -12,7 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
 import numpy
 from spacy.tokens import Doc
 
-from ..encoders.pieces import doc_offsets, encode_texts, special_pieces
+from ..encoders.pieces import doc_offsets, encode_texts, part_of_doc, special_pieces
 from ..encoders.windows import share_room
 from ..errors import Errors
 from ..spans.batch import sentence_bounds
@@ -204,15 +204,15 @@ def read_docs(
     for doc, own in zip(docs, spans, strict=True):
         if not len(own):
             continue
-        text, chars, bounds = doc.text, doc_offsets(doc), sentence_bounds(doc)
+        chars, bounds = doc_offsets(doc), sentence_bounds(doc)
         sentences = numpy.searchsorted(bounds[:, 0], own - (0, 1), side="right") - 1
         ranges, text_of = numpy.unique(sentences, axis=0, return_inverse=True)
         first_place = sum(map(len, places))
         for i, (first, last) in enumerate(ranges.tolist()):
-            start, end = bounds[first, 0], bounds[last, 1]
-            begin = int(chars[start, 0])
-            texts.append(text[begin : int(chars[end - 1, 1])])
-            offsets.append(chars[start:end] - begin)
+            start = bounds[first, 0]
+            text, ranges_in_text = part_of_doc(doc, chars, start, bounds[last, 1])
+            texts.append(text)
+            offsets.append(ranges_in_text)
             inside = numpy.flatnonzero(text_of.reshape(-1) == i)
             regions.append(own[inside] - start)
             places.append(first_place + inside)

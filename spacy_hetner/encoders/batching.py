@@ -35,3 +35,26 @@ def length_buckets(
     if len(order):
         buckets.append(order[begin:])
     return buckets
+
+
+def grouped_buckets(
+    lengths: numpy.ndarray, groups: numpy.ndarray, min_density: float, max_items: int
+) -> List[numpy.ndarray]:
+    """As ``length_buckets``, but the sequences of a group are one bucket, whatever its density, if
+    their padded items are at most ``max_items``.
+
+    groups: int ``(n,)``, the group of each sequence.
+    """
+    buckets: List[numpy.ndarray] = []
+    others: List[numpy.ndarray] = []
+    for group in numpy.unique(groups):
+        members = numpy.flatnonzero(groups == group)
+        members = members[numpy.argsort(-lengths[members], kind="stable")]
+        fits = len(members) * lengths[members[0]] <= max_items
+        (buckets if fits else others).append(members)
+    if others:
+        rest = numpy.concatenate(others)
+        buckets += [
+            rest[bucket] for bucket in length_buckets(lengths[rest], min_density, max_items)
+        ]
+    return buckets

@@ -11,6 +11,9 @@ from ..errors import Errors
 from ..validation import check_choice, check_range
 from .module import POOLINGS, PRECISIONS, TokenEncoder
 
+ENCODER = "hetner-encoder"
+"""The name of the model that ``build_encoder_model`` returns."""
+
 
 def load_adapter() -> ModuleType:
     """The module ``spacy_adapter``.

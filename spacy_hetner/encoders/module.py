@@ -2,7 +2,7 @@
 
 import warnings
 from contextlib import AbstractContextManager
-from typing import Any, Iterator, List, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, cast
 
 import numpy
 import torch
@@ -44,6 +44,11 @@ def tell_precision(precision: str, device: torch.device) -> None:
         warnings.warn(Warnings.HW145.format(device=device), stacklevel=2)
 
 
+def tells_parts_apart(transformer: nn.Module) -> bool:
+    """Whether an encoder has vectors for the first and the second part of its input, as BERT."""
+    return getattr(cast(Any, transformer).config, "type_vocab_size", 0) > 1
+
+
 class PaddingUse(NamedTuple):
     """How much of the encoder's work was on real pieces, since the module was made."""
 
@@ -79,21 +84,33 @@ class PieceEncoder(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def encode(self, rows: List[numpy.ndarray]) -> Iterator[Tuple[numpy.ndarray, Tensor]]:
+    def encode(
+        self,
+        rows: List[numpy.ndarray],
+        begins: Optional[numpy.ndarray] = None,
+        buckets: Optional[Iterable[numpy.ndarray]] = None,
+    ) -> Iterator[Tuple[numpy.ndarray, Tensor]]:
         """Encode rows of piece ids, one bucket after the other.
 
+        begins: where the second part of each row begins, int64 ``(n,)``; None: rows have one part.
+        buckets: which rows are encoded at once, longest rows first; None: ``length_buckets``.
         Shape: each bucket is indices into the rows ``(b,)``, longest rows first, and float32 states
         ``(b, longest, width)``; those of padding mean nothing.
         """
         lengths = numpy.array([len(ids) for ids in rows], dtype="int64")
-        for bucket in length_buckets(lengths, self.min_density, self.max_batch_pieces):
+        if buckets is None:
+            buckets = length_buckets(lengths, self.min_density, self.max_batch_pieces)
+        for bucket in buckets:
             real, padded = int(lengths[bucket].sum()), len(bucket) * int(lengths[bucket[0]])
             self.padding_use = PaddingUse(
                 self.padding_use.real + real, self.padding_use.padded + padded
             )
-            yield bucket, self._encode([rows[i] for i in bucket], lengths[bucket])
+            parted = None if begins is None else begins[bucket]
+            yield bucket, self._encode([rows[i] for i in bucket], lengths[bucket], parted)
 
-    def _encode(self, rows: List[numpy.ndarray], lengths: numpy.ndarray) -> Tensor:
+    def _encode(
+        self, rows: List[numpy.ndarray], lengths: numpy.ndarray, begins: Optional[numpy.ndarray]
+    ) -> Tensor:
         """One padded batch, shape (rows, longest, width)."""
         assert self.transformer is not None
         longest = int(lengths[0])
@@ -101,7 +118,10 @@ class PieceEncoder(nn.Module):
         for row, ids in zip(input_ids, rows, strict=True):
             row[: len(ids)] = ids
         mask = numpy.arange(longest) < lengths[:, None]
-        wanted = {"output_hidden_states": True} if self.layers > 1 else {}
+        wanted: Dict[str, Any] = {"output_hidden_states": True} if self.layers > 1 else {}
+        if begins is not None and tells_parts_apart(self.transformer):
+            types = (numpy.arange(longest) >= begins[:, None]).astype("int64")
+            wanted["token_type_ids"] = torch.from_numpy(types).to(self.device)
         with self._autocast():
             output = self.transformer(
                 input_ids=torch.from_numpy(input_ids).to(self.device),

@@ -107,6 +107,17 @@ def doc_offsets(doc: Doc) -> numpy.ndarray:
     return offsets
 
 
+def part_of_doc(
+    doc: Doc, offsets: numpy.ndarray, start: int, end: int
+) -> Tuple[str, numpy.ndarray]:
+    """The text of tokens [start, end) of a doc, and the character ranges of these in it.
+
+    offsets: of all tokens, as ``doc_offsets`` gives them. There is at least one token.
+    """
+    begin = int(offsets[start, 0])
+    return doc.text[begin : int(offsets[end - 1, 1])], offsets[start:end] - begin
+
+
 def special_pieces(tokenizer: Any) -> Tuple[numpy.ndarray, numpy.ndarray]:
     """The pieces that the tokenizer puts before and after a text: int64 each."""
     plain = tokenizer("a", add_special_tokens=False)["input_ids"]
@@ -116,6 +127,23 @@ def special_pieces(tokenizer: Any) -> Tuple[numpy.ndarray, numpy.ndarray]:
         numpy.asarray(whole[:at], dtype="int64"),
         numpy.asarray(whole[at + len(plain) :], dtype="int64"),
     )
+
+
+def pair_pieces(tokenizer: Any) -> Tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+    """The pieces that the tokenizer puts before, between and after two texts: int64 each."""
+    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a", "a", add_special_tokens=True)["input_ids"]
+    n = len(plain)
+    at, again = (i for i in range(len(whole)) if whole[i : i + n] == plain)
+    parts = whole[:at], whole[at + n : again], whole[again + n :]
+    before, between, after = (numpy.asarray(part, dtype="int64") for part in parts)
+    return before, between, after
+
+
+def first_pieces(pieces: Pieces) -> Tuple[numpy.ndarray, numpy.ndarray]:
+    """The tokens that have pieces, ascending, and the first piece of each: int64 ``(k,)`` each."""
+    tokens, first_links = numpy.unique(pieces.link_token, return_index=True)
+    return tokens, pieces.link_piece[first_links]
 
 
 class PieceTokenizer:

@@ -24,6 +24,8 @@ from .encoder import load_adapter
 from .features import FeatureEncoder, TokenFeatures
 from .standardize import standardize
 
+REPRESENTATION = "hetner-token-representation"
+
 
 def build_token_representation(
     width: int = 384,
@@ -98,7 +100,7 @@ def build_token_representation(
             )
         )
     return Model(
-        "hetner-token-representation",
+        REPRESENTATION,
         forward,
         init=init,
         layers=layers,

@@ -20,6 +20,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from ..errors import Errors
 from ..validation import check_range
+from .encoder import ENCODER
 from .layer import encoder_layer, load_into, module_of, text_capacity
 from .module import TokenEncoder
 from .pieces import PieceTokenizer
@@ -59,7 +60,7 @@ class TokenVectorBatch:
 def encoder_model(module: TokenEncoder, reading: Reading) -> Model[List[Doc], TokenVectorBatch]:
     """The module as a model over docs; ``initialize`` loads the encoder that ``reading`` names."""
     return Model(
-        "hetner-encoder",
+        ENCODER,
         partial(forward, reading=reading),
         init=partial(init, reading=reading),
         layers=[encoder_layer(module)],
@@ -108,6 +109,11 @@ def transformer_listener(upstream: str = "*") -> Model[List[Doc], List[Floats2d]
 def torch_encoder(model: Model) -> TokenEncoder:
     """The torch module inside the model that ``encoder_model`` returns."""
     return cast(TokenEncoder, module_of(model.layers[0]))
+
+
+def reading_of(model: Model) -> Reading:
+    """How the model that ``encoder_model`` returns reads docs."""
+    return cast(partial, model._func).keywords["reading"]
 
 
 def _piece_tokenizer(module: TokenEncoder, reading: Reading) -> PieceTokenizer:

@@ -37,6 +37,15 @@ def fit_standardization(model: Model, docs: List[Doc]) -> None:
                 _fit(layer, source.predict(docs))
 
 
+def pass_unchanged(model: Model, width: int) -> None:
+    """Let the layers of a model pass their vectors as they are, whatever it is trained on: what is
+    taken over from elsewhere was taught on these."""
+    for layer in model.walk():
+        if layer.name == NAME:
+            layer.set_param("mean", layer.ops.alloc1f(width))
+            layer.set_param("spread", layer.ops.alloc1f(1) + 1)
+
+
 def forward(
     model: Model, vectors: List[Floats2d], is_train: bool
 ) -> Tuple[List[Floats2d], Callable[[List[Floats2d]], List[Floats2d]]]:

@@ -2,16 +2,18 @@
 
 Ray moves no rows here: a task gets a shard, writes the same files as everywhere else, and returns
 how many rows they hold. What is heavy is loaded once a process, by tasks: actors would have to
-leave processors free for each other, or Ray Data waits for ever.
+leave processors free for each other, or Ray Data waits for ever. Only where a worker has GPUs it is
+an actor, since Ray ends the process of every task that had one.
 """
 
 import logging
+import math
 import os
 import warnings
 from typing import Any, Dict, Generator, Optional, Sequence
 
 from ..errors import Errors, is_coded
-from ..validation import check_count
+from ..validation import check_count, check_range
 from .engine import Engine
 from .task import Shard
 from .work import Work
@@ -32,8 +34,10 @@ class RayEngine(Engine):
     address (Optional[str]): As ``ray.init`` takes it: "auto", "host:port"; None: this machine.
     workers (Optional[int]): How many shards are done at a time; None: one a processor.
     retries (int): How often a shard is tried again if its process or machine dies.
+    gpus_per_worker (float): GPUs of each worker, or a part of one; workers=None then means as many
+        workers as there are GPUs for.
 
-    Raises ValueError (HE078) for workers < 1 or retries < 0.
+    Raises ValueError for workers < 1 or retries < 0 (HE078) and gpus_per_worker < 0 (HE002).
     """
 
     def __init__(
@@ -42,16 +46,19 @@ class RayEngine(Engine):
         *,
         workers: Optional[int] = None,
         retries: int = 2,
+        gpus_per_worker: float = 0.0,
         progress: Optional[bool] = None,
     ) -> None:
         super().__init__(progress=progress)
         self.address = address
         self.workers = None if workers is None else check_count("workers", workers, 1)
         self.retries = check_count("retries", retries, 0)
+        self.gpus_per_worker = check_range("gpus_per_worker", gpus_per_worker, 0, math.inf)
 
     def run(self, work: Work, shards: Sequence[Shard]) -> Generator[int, None, None]:
         """As every engine. Raises ValueError if Ray is not installed (HE132), cannot be used or
-        gives up (HE133), or would listen on more than loopback (HE134)."""
+        gives up (HE133), would listen on more than loopback (HE134), or has too few GPUs (HE290).
+        """
         ray = import_ray(local=self.address is None)
         try:
             with warnings.catch_warnings():
@@ -73,21 +80,39 @@ class RayEngine(Engine):
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         context.execution_no_progress_timeout_s = -1  # a shard takes as long as it takes
-        size = None if self.workers is None else min(self.workers, len(shards))
         items = [shard._asdict() for shard in shards]
         with ray.data.DataContext.current(context):
             return (
                 # A block a shard: Ray Data would put many into one task.
                 ray.data.from_items(items, override_num_blocks=len(items))
-                .map(
-                    _do,
-                    fn_args=(work,),
-                    compute=ray.data.TaskPoolStrategy(size=size),
-                    # Ray Data would retry for ever.
-                    ray_remote_args_fn=lambda: {"max_retries": self.retries},
-                )
+                .map(**self._placement(ray, work, len(items)))
                 .iter_rows()
             )
+
+    def _placement(self, ray: Any, work: Work, shards: int) -> Dict[str, Any]:
+        """What does the shards, and on what: for ``Dataset.map``."""
+        if not self.gpus_per_worker:
+            size = None if self.workers is None else min(self.workers, shards)
+            return {
+                "fn": _do,
+                "fn_args": (work,),
+                "compute": ray.data.TaskPoolStrategy(size=size),
+                # Ray Data would retry for ever.
+                "ray_remote_args_fn": lambda: {"max_retries": self.retries},
+            }
+        found = ray.cluster_resources().get("GPU", 0)
+        most = int(found / self.gpus_per_worker)
+        if not most:
+            raise ValueError(Errors.HE290.format(gpus=self.gpus_per_worker, found=found))
+        return {
+            "fn": _Worker,
+            "fn_constructor_args": (work,),
+            "compute": ray.data.ActorPoolStrategy(size=min(self.workers or most, most, shards)),
+            "num_gpus": self.gpus_per_worker,
+            "num_cpus": 0,  # so that all processors are left to what feeds the actors
+            "max_restarts": self.retries,
+            "max_task_retries": self.retries,
+        }
 
 
 def connect(ray: Any, address: Optional[str], processors: Optional[int]) -> None:
@@ -110,6 +135,16 @@ def _do(row: Dict[str, Any], work: Work) -> Dict[str, Any]:
         return {"rows": work(Shard(**row)), "error": ""}
     except ValueError as error:
         return {"rows": 0, "error": str(error)}
+
+
+class _Worker:
+    """An actor, whose process stays from shard to shard."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+
+    def __call__(self, row: Dict[str, Any]) -> Dict[str, Any]:
+        return _do(row, self.work)
 
 
 def import_ray(local: bool) -> Any:

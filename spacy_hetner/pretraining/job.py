@@ -10,13 +10,14 @@ from thinc.api import Config
 from ..corpora.text_store import ORIGIN
 from ..encoders.build import CARD as BUILT
 from ..encoders.folder import check_encoder_folder
+from ..encoders.heads import HEAD
 from ..engine.make import make_engine
 from ..engine.tables import identify, parquet_files, parquet_shards
 from ..errors import Errors
 from ..files import write_json
 from .batches import Instances
 from .settings import Settings, describe_settings
-from .stage import HEAD, STAGE, describe_encoder
+from .stage import STAGE, describe_encoder
 
 JOB = "run.json"
 INSTANCES = "instances"

@@ -1,10 +1,12 @@
 """How the processes of a run are started: by torchrun on one machine, by Ray Train on a cluster."""
 
 import os
+import signal
+import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, Dict, NoReturn, Optional, Sequence
+from typing import Any, Dict, List, NoReturn, Optional, Sequence
 
 from spacy.cli._util import import_code
 from thinc.api import Config
@@ -29,17 +31,47 @@ def become_torchrun(arguments: Sequence[str], *, processes: int, restarts: int) 
     A process that dies takes the others with it; all start again from the last checkpoint, at most
     ``restarts`` times. This process becomes torchrun, so that signals reach it.
     """
+    os.environ.update(_environment())
+    os.execv(sys.executable, _torchrun(arguments, processes, restarts))
+
+
+def run_torchrun(arguments: Sequence[str], *, processes: int, restarts: int) -> Optional[int]:
+    """As ``become_torchrun``, beside this process, which passes signals on.
+
+    RETURNS (Optional[int]): The exit status; None if this process was told to stop.
+    """
+    told = []
+    process = subprocess.Popen(
+        _torchrun(arguments, processes, restarts), env={**os.environ, **_environment()}
+    )
+
+    def pass_on(kind: int, _: Any) -> None:
+        told.append(kind)
+        if kind == signal.SIGTERM:  # Ctrl-C goes to all processes of a terminal
+            process.terminate()
+
+    before = {kind: signal.signal(kind, pass_on) for kind in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        status = process.wait()
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+    return None if told else status
+
+
+def _torchrun(arguments: Sequence[str], processes: int, restarts: int) -> List[str]:
+    return [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+        *("--nproc_per_node", str(processes), "--max_restarts", str(restarts)),
+        *("-m", "spacy", "hetner", "pretrain", *arguments),
+    ]
+
+
+def _environment() -> Dict[str, str]:
     # Else processes that are started again look for those that died: torch 2.13 keeps the store in
     # which they tell each other where they are.
-    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
-    os.execv(
-        sys.executable,
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc_per_node", str(processes), "--max_restarts", str(restarts)),
-            *("-m", "spacy", "hetner", "pretrain", *arguments),
-        ],
-    )
+    name = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
+    return {name: os.environ.get(name, "1")}
 
 
 def run_on_ray(

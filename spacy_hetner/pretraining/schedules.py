@@ -6,8 +6,9 @@ They have no state. A run that resumes asks for the factor of its step and has i
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Callable
 
-from ..validation import check_range
+from ..validation import check_count, check_range
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,28 @@ class WarmupCosine(Warmup):
         return self.final + (1.0 - self.final) * (1.0 - math.cos(math.pi * left)) / 2.0
 
 
+@dataclass(frozen=True)
+class SchedulePart:
+    """One of several parts of a schedule, each of which is a run of its own.
+
+    of (Callable[[int, int], float]): The schedule of all parts.
+    part, parts (int): This is part 0, 1, ... of so many equal ones. Later ones stay at the end.
+    RAISES (ValueError): HE078 for numbers that are too small.
+    """
+
+    of: Callable[[int, int], float]
+    part: int = 0
+    parts: int = 1
+
+    def __post_init__(self) -> None:
+        check_count("part", self.part, 0)
+        check_count("parts", self.parts, 1)
+
+    def __call__(self, step: int, total_steps: int) -> float:
+        """The factor after ``step`` steps of this part, which has ``total_steps``."""
+        return self.of(self.part * total_steps + step, self.parts * total_steps)
+
+
 def make_warmup_constant(warmup: float = 0.1) -> WarmupConstant:
     """Registered as ``spacy_hetner.WarmupConstant.v1``; see WarmupConstant."""
     return WarmupConstant(warmup)
@@ -82,3 +105,10 @@ def make_warmup_linear(warmup: float = 0.1, final: float = 0.0) -> WarmupLinear:
 def make_warmup_cosine(warmup: float = 0.1, final: float = 0.0) -> WarmupCosine:
     """Registered as ``spacy_hetner.WarmupCosine.v1``; see WarmupCosine."""
     return WarmupCosine(warmup, final)
+
+
+def make_schedule_part(
+    of: Callable[[int, int], float], part: int = 0, parts: int = 1
+) -> SchedulePart:
+    """Registered as ``spacy_hetner.SchedulePart.v1``; see SchedulePart."""
+    return SchedulePart(of, part, parts)

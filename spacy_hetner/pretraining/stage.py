@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from ..about import __title__, __version__
 from ..encoders.build import CARD as BUILT
 from ..encoders.folder import check_encoder_folder
+from ..encoders.heads import HEAD, HEAD_WEIGHTS
 from ..encoders.hugging_face import longest_input, save_encoder
 from ..errors import Errors
 from ..files import hash_file, replacing_folder, write_json
@@ -22,7 +23,6 @@ from .log import plain
 from .objectives.objective import Learner, Objective
 
 STAGE, CARD = "stage.json", "README.md"
-HEAD, HEAD_WEIGHTS = "head.json", "head.safetensors"
 _LIBRARIES = ("torch", "transformers")
 
 

@@ -2,7 +2,7 @@
 
 import warnings
 from functools import lru_cache
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
 import torch
@@ -183,13 +183,23 @@ class TagPipe(LabelledPipe):
         labels (List[str]): All labels; by default those of the examples' gold spans.
         RAISES (ValueError): HE003 where there is no label at all.
         """
+        self.begin(get_examples, nlp, labels)
+
+    def begin(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        nlp: Optional[Language],
+        labels: Optional[List[str]],
+        known: Sequence[str] = (),
+    ) -> None:
+        """What ``initialize`` does, with ``known`` labels in front of the others."""
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
         sample = initialization_gold(
             get_examples,
             self.settings["spans_key"],
             beyond=lambda doc, gold: self._layers_of(gold, sentence_bounds(doc)).overlapping,
         )
-        self.start_with(sample.labels if labels is None else labels)
+        self.start_with(dict.fromkeys([*known, *(sample.labels if labels is None else labels)]))
         if sample.beyond:
             layers = self.module.settings["layers"]
             message = Warnings.HW004.format(
@@ -198,6 +208,17 @@ class TagPipe(LabelledPipe):
             warnings.warn(message, stacklevel=2)
         self.expect_sentences(nlp)
         self.model.initialize(X=sample.docs)
+
+    def encoders(self, nlp: Optional[Language]) -> List[Any]:
+        """The components that it listens to, or that these listen to, in the pipeline's order."""
+        heard: List[Any] = [self]
+        for _, component in reversed(self.before(nlp)):
+            if hasattr(component, "find_listeners"):
+                for listening in heard:
+                    component.find_listeners(listening)
+                if any(listening.name in component.listening_components for listening in heard):
+                    heard.insert(0, component)
+        return heard[:-1]
 
     def read_sentences(self, docs: List[Doc]) -> Sentences:
         """The sentences of a batch, and how the long ones are cut."""

@@ -62,6 +62,31 @@ def adaptation_tables(repo_root: Path) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
+def decoupled_speed(repo_root: Path) -> ModuleType:
+    return load_script(repo_root / "benchmarks" / "decoupled_speed.py")
+
+
+@pytest.fixture(scope="module")
+def decoupled_stages(repo_root: Path) -> ModuleType:
+    return load_script(repo_root / "benchmarks" / "decoupled_stages.py")
+
+
+@pytest.fixture(scope="module")
+def decoupled_tables(repo_root: Path) -> ModuleType:
+    return load_script(repo_root / "benchmarks" / "decoupled_tables.py")
+
+
+@pytest.fixture(scope="module")
+def coarse(repo_root: Path) -> ModuleType:
+    return load_script(repo_root / "benchmarks" / "coarse_to_fine.py")
+
+
+@pytest.fixture(scope="module")
+def coarse_tables(repo_root: Path) -> ModuleType:
+    return load_script(repo_root / "benchmarks" / "coarse_tables.py")
+
+
+@pytest.fixture(scope="module")
 def msra(repo_root: Path) -> ModuleType:
     return load_script(repo_root / "benchmarks" / "msra.py")
 

@@ -11,7 +11,19 @@ import spacy
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.util import load_model_from_config
-from util import Annotation, group_of, make_doc, make_example, nested_examples, train, two_stages
+from util import (
+    Annotation,
+    group_of,
+    make_doc,
+    make_example,
+    nested_examples,
+    scores_of,
+    span_array,
+    train,
+    two_stages,
+)
+
+from spacy_hetner.spans.groups import make_span_group
 
 
 @pytest.mark.parametrize(
@@ -86,6 +98,31 @@ def _above(doc: Doc, threshold: float) -> List[Annotation]:
         zip(group_of(doc), doc.spans["entities"].attrs["scores"], strict=True)
     )
     return [span for span, score in pairs if score > threshold]
+
+
+def test_entities_of_the_resolver(accuracy: ModuleType) -> None:
+    nlp = spacy.blank("en")
+    words = ["the", "University", "of", "Paris"]
+    example = make_example(nlp, words, [(1, 4, "ORG")])
+    doc = example.predicted
+    spans = [(1, 4), (1, 4), (3, 4)]
+    doc.spans["entities"] = make_span_group(
+        doc, "entities", span_array(spans), numpy.array([0.5, 0.4, 0.9]), ["ORG", "GPE", "GPE"]
+    )
+    doc.ents = [Span(doc, 1, 4, label="ORG")]
+    accuracy.resolve([example])
+    assert group_of(doc) == [(1, 4, "ORG")] and scores_of(doc).tolist() == [0.5]
+
+
+def test_the_scorer_has_a_valid_config(accuracy: ModuleType, tiny_encoder: Path) -> None:
+    settings = {"precision": "bf16", "seed": 3, "epochs": 2, "batch_size": 8, "steps": 30}
+    settings["learn_rate"] = 0.001
+    paths = tiny_encoder, Path("c"), Path("train.parquet")
+    config = accuracy.build_config("weibo_names", "decoupled", *paths, settings)
+    nlp = load_model_from_config(config, auto_fill=True, validate=True)
+    assert nlp.pipe_names == ["candidates", "scorer", "resolver"]
+    scorer = nlp.config.interpolate()["components"]["scorer"]["model"]
+    assert (scorer["name"], scorer["precision"]) == (str(tiny_encoder), "bf16")
 
 
 SYSTEMS = ["locate_and_label", "spancat_ngram", "spancat_span_finder", "token_tagger"]

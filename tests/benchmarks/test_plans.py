@@ -84,3 +84,17 @@ def test_an_encoder_that_is_not_there_is_told_of(
     assert result.exit_code == 1 and "minilm-typed-n1000" in result.output
     assert {encoder_of(run) for run in runs} == {str(tmp_path / plans.ENGLISH_ENCODER)}
     assert len(runs) == 5 * 5 + 4 * 3
+
+
+def test_the_scorer_is_trained_alike_after_every_stage(plans: ModuleType) -> None:
+    commands = plans.PLANS["decoupled"]
+    scorers = [c for c in commands if c[1] == "decoupled" and "--tag" not in c]
+    assert len(scorers) == len(plans.DECOUPLED_ENCODERS) * 2 * 3
+    for name in plans.DECOUPLED_ENCODERS:
+        own = [command[:-1] for command in scorers if command[-1] == name]
+        assert own == [c[:-1] for c in scorers if c[-1] == plans.DECOUPLED_START]
+    assert all(plans.MORE_NOUNS in command for command in scorers)
+    assert all(str(plans.DECOUPLED_RESULTS) in command for command in commands)
+    assert sum(plans.TWO_ENCODERS in command for command in commands) == 2
+    taggers = [command for command in commands if command[1] == "tagger"]
+    assert len(taggers) == 2 * 2 * 3 and sum("mixed" in command for command in taggers) == 6

@@ -168,7 +168,7 @@ def test_pools_of_another_kind_are_not_on_the_curve(section: Any) -> None:
         pretrained=[tuned(BEFORE, 0.5), *(tuned(f"minilm-typed-{pool}", 0.6) for pool in pools)],
         pretraining=[run_of(pool, size) for pool, size in pools.items()],
     )
-    assert "No rows yet" in text.split("### Over")[1].split("### Speed")[0]
+    assert "No rows yet" in text.split("### Over")[1].split("### Few")[0]
 
 
 def test_missing_runs_are_named(section: Any, pretraining_tables: ModuleType) -> None:
@@ -220,3 +220,19 @@ def test_speed(section: Any) -> None:
     assert (line["ours, pieces/s"], line["ratio"]) == ("1,234", "0.988 (goal ≥ 0.95)")
     assert (line["over rounds"], line["padding"]) == ("0.97-1.01, 9", "1.1 %")
     assert (line["losses differ by"], line["peak MB"]) == ("2e-07", "2,300 / 2,900")
+
+
+def test_few_sentences(section: Any) -> None:
+    shared = {"data": "btc", "system": "tagger", "steps": 150, "batch_size": 16, "total": 5338}
+    shared |= {"learn_rate": 0.0003, "precision": "bf16", "device": "x86_64", "versions": {}}
+
+    def run(start: str, n: int, seed: int, f: float) -> Dict[str, Any]:
+        strict = {"f": f, "p": f, "r": f}
+        return {**shared, "start": start, "n": n, "seed": seed, "scores": {"strict": strict}}
+
+    rows = [run("a", 25, 0, 0.4), run("a", 25, 1, 0.5), run("a", 100, 0, 0.6)]
+    text = section(fewshot=[*rows, run("a, then the target", 25, 0, 0.55)])
+    assert "BTC, 5,338 sentences to draw from, 150 steps of 16" in text
+    first, second = cells_of(text.split("### Few")[1].split("### Speed")[0])
+    assert first["25 sentences"] == "45.00 ± 7.07 (2)" and first["100 sentences"] == "60.00 (1)"
+    assert second["start"] == "a, then the target" and second["100 sentences"] == ""

@@ -6,8 +6,6 @@ import spacy
 import torch
 from util import group_of, make_doc, make_example, train
 
-from spacy_hetner.class_attention.component import _encoders
-
 NAME = "hetner_class_attention_tagger"
 PEOPLE = ["艾达", "格蕾丝", "图灵", "冯诺依曼", "高德纳"]
 PLACES = ["巴黎", "利马", "开罗", "罗马", "京都", "北京"]
@@ -107,7 +105,7 @@ def test_only_what_is_listened_to_is_run(tiny_encoder):
     tagger.model.get_ref("tok2vec").upstream_name = "tok2vec"
     nlp.add_pipe("tok2vec", name="other", first=True)
     nlp.add_pipe("sentencizer", first=True)
-    assert [encoder.name for encoder in _encoders(nlp, tagger)] == ["transformer", "tok2vec"]
+    assert [encoder.name for encoder in tagger.encoders(nlp)] == ["transformer", "tok2vec"]
 
 
 def test_an_encoder_that_is_not_reached(tiny_encoder):

@@ -102,7 +102,12 @@ def test_rows_table_and_curve(app, folder, tiny_encoder):
         "curve.svg",
         "logs",
         "rows",
+        "runs.json",
         "table.md",
+    ]
+    runs = json.loads((out / "runs.json").read_text("utf8"))["runs"]
+    assert [(run["n"], run["seed"], run["start"]) for run in runs] == [
+        (n, seed, "my=tiny") for n in (2, 5) for seed in (0, 1)
     ]
     rows = [json.loads(path.read_text("utf8")) for path in sorted((out / "rows").iterdir())]
     assert [(row["n"], row["total"], row["seed"]) for row in rows] == [

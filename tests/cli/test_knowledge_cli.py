@@ -33,6 +33,23 @@ def test_annotate(tmp_path):
     assert counts["totals"]["sentences read"] == 2 and counts["rows"]["total"] == 1
 
 
+def test_annotate_nouns_and_then_those_of_a_gazetteer(tmp_path):
+    pytest.importorskip("jieba")
+    (tmp_path / "posts.txt").write_text("我在北京看长江。\n他走了\n", encoding="utf8")
+    Gazetteer({"长江": ["LOC"]}).to_disk(tmp_path / "names")
+    options = ("--nouns", "jieba", "--lang", "zh", "--min-nouns", 2)
+    result = run("annotate", tmp_path / "posts.txt", tmp_path / "entities", *options)
+    assert result.exit_code == 0, result.output
+    assert "dropped: sentence of fewer nouns" in result.output
+    (record,) = read_stores([tmp_path / "entities"])
+    assert record.spans == [(2, 4, "Entity"), (5, 7, "Entity")]
+    options = ("--gazetteer", tmp_path / "names", "--lang", "zh", "--matching", "spans")
+    result = run("annotate", tmp_path / "entities", tmp_path / "distant", *options)
+    assert result.exit_code == 0, result.output
+    (record,) = read_stores([tmp_path / "distant"])
+    assert record.spans == [(5, 7, "LOC")]
+
+
 def test_wiki_build(tmp_path):
     (tmp_path / "dump.xml").write_text(DUMP, encoding="utf8")
     (tmp_path / "classes.tsv").write_text("Type\tDepth\tParent\ndbo:Person\t1\towl:Thing\n")
@@ -64,6 +81,9 @@ def test_wiki_build(tmp_path):
     "arguments, code",
     [
         (("annotate", "missing.txt", "out", "--gazetteer", "none", "--lang", "zh"), "HE112"),
+        (("annotate", "a.txt", "out", "--lang", "zh"), "HE300"),
+        (("annotate", "a", "b", "--lang", "zh", "--nouns", "lac", "-g", "names"), "HE300"),
+        (("annotate", "a.txt", "out", "--lang", "zh", "--nouns", "pipeline"), "HE004"),
         (("wiki", "build", "missing.xml", "--out", "out", "--lang", "en"), "HE075"),
         (("wiki", "build", "x.xml", "--out", "o", "--lang", "en", "--engine", "spark"), "HE004"),
     ],

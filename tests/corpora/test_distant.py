@@ -7,14 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_hetner.corpora.distant import (
-    NON_ENTITIES,
     DistantLabels,
     annotate,
     label_records,
     sample_regions,
 )
 from spacy_hetner.corpora.free_text import NOT_UTF8, TextLayout
-from spacy_hetner.corpora.records import Record
+from spacy_hetner.corpora.records import CLUSTERS, NON_ENTITIES, UNKNOWN, Record
 from spacy_hetner.corpora.stores import read_stores, write_parquet
 from spacy_hetner.engine.make import make_engine
 from spacy_hetner.engine.tables import digest
@@ -64,6 +63,29 @@ def test_all_mentions_nest(gazetteer):
     assert {tuple(span[:2]) for span in record.spans} == {(0, 2), (0, 3), (3, 7), (4, 5), (8, 9)}
 
 
+@pytest.mark.parametrize(("conflict", "labels"), [("first", ["PER"]), ("all", ["LOC", "PER"])])
+def test_of_the_spans_there_are_only_entries_are_kept(conflict, labels):
+    """A name that stands in the text and in no span is not labelled (CoFEE, section 3.3)."""
+    names = Gazetteer(
+        {"New York": ["GPE"], "江": ["PER", "LOC"], "住": ["X"]}, labels=["PER", "LOC", "GPE", "X"]
+    )
+    words = ["江", "住", "New", "York", "New", "York"]
+    spaces = [False, True, True, True, True, False]
+    spans = [LabelledSpan(*span, "Entity") for span in [(0, 1), (2, 4), (3, 5)]]
+    settings = {"matching": "spans", "conflict": conflict}
+    (record,), counts = label([Record(words, spans, spaces, "a")], names, **settings)
+    assert record.spans == [*((0, 1, label) for label in labels), (2, 4, "GPE")]
+    assert counts["labels"]["GPE"] == 1
+    nothing, _ = label([Record(words, spans[2:], spaces, "a")], names, **settings)
+    assert nothing == []
+
+
+def test_a_name_has_the_label_of_priority():
+    names = Gazetteer({"江": ["LOC", "PER"]}, labels=["PER", "LOC"])
+    (record,), _ = label([record_of("江")], names, conflict="first")
+    assert record.spans == [(0, 1, "PER")]
+
+
 def test_gold_spans_and_gold_unknowns_give_way(gazetteer):
     gold = record_of("南京好", meta={"unknown": [[0, 3]], "page": 1})
     gold.spans.append(LabelledSpan(2, 3, "X"))
@@ -82,8 +104,9 @@ def test_what_the_dictionary_does_not_know_can_stay_unknown(gazetteer):
     assert counts["totals"]["sentences read"] == 2
 
 
-def test_old_examples_of_no_entity_give_way(gazetteer):
-    old = record_of("在南京好", meta={NON_ENTITIES: [[1, 2]], "page": 1})
+def test_what_was_said_of_old_spans_goes_with_them(gazetteer):
+    said = {NON_ENTITIES: [[1, 2]], UNKNOWN: [[0, 1]], CLUSTERS: [3]}
+    old = record_of("在南京好", meta={**said, "page": 1})
     (record,), _ = label([old], gazetteer)
     assert record.meta == {"page": 1}
 

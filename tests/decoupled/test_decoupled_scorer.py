@@ -25,6 +25,7 @@ from util import group_of, make_doc, make_example, scores_of, span_array
 
 from spacy_hetner.decoupled.model import build_decoupled_model, row_encoder
 from spacy_hetner.decoupled.module import Logits
+from spacy_hetner.evaluation.scorers import make_candidates_scorer
 from spacy_hetner.spans.groups import make_span_group
 
 Make = Callable[..., Language]
@@ -476,6 +477,11 @@ def test_several_processes(trained: Language, one_thread: None) -> None:
         assert_close(doc, expected, 1e-5)
 
 
+def recall_of(examples: List[Example]) -> float:
+    """Of the candidates, as it is reported."""
+    return make_candidates_scorer("candidates", "entities")(examples)["candidates_recall"]
+
+
 def test_what_is_no_candidate_is_no_entity(trained: Language) -> None:
     """With gold spans for candidates the bound on recall is 1, without one it is lower."""
     trained.remove_pipe(CANDIDATES)
@@ -486,12 +492,13 @@ def test_what_is_no_candidate_is_no_entity(trained: Language) -> None:
             example.predicted[span.start : span.end] for span in spans
         ]
     scores = trained.evaluate(examples)
-    assert scores["spans_entities_r"] == 1.0
+    assert scores["spans_entities_r"] == recall_of(examples) == 1.0
     fewer = make_examples(trained)
     for example in fewer:
         example.predicted.spans["candidates"] = [example.predicted[0:2]]
     scores = trained.evaluate(fewer)
     assert (scores["spans_entities_r"], scores["spans_entities_p"]) == (0.5, 1.0)
+    assert recall_of(fewer) == 0.5
 
 
 def test_candidates_may_nest_cross_and_repeat(trained: Language) -> None:

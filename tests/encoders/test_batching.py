@@ -1,7 +1,7 @@
 """Length buckets: mostly real pieces on any mix of lengths, told from the encoder's own input."""
 
 from itertools import pairwise
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.training import Example
 
-from spacy_hetner.encoders.batching import length_buckets
+from spacy_hetner.encoders.batching import grouped_buckets, length_buckets
 from spacy_hetner.encoders.spacy_adapter import torch_encoder
 
 
@@ -60,6 +60,27 @@ def test_the_ends_of_the_range_of_density() -> None:
     assert len(length_buckets(lengths, 1.0, 100)) == 3
     assert len(length_buckets(lengths, 0.0, 100)) == 1
     assert [len(bucket) for bucket in length_buckets(lengths, 0.0, 15)] == [3, 3]
+
+
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 4)), max_size=30), st.integers(1, 300))
+def test_groups_that_fit_are_buckets(items: List[Tuple[int, int]], limit: int) -> None:
+    """Whatever their density; the others are batched by length."""
+    lengths, groups = numpy.array(items, dtype="int64").reshape(-1, 2).T
+    buckets = grouped_buckets(lengths, groups, 0.9, limit)
+    assert sorted(i for bucket in buckets for i in bucket) == list(range(len(items)))
+    found = {tuple(sorted(bucket.tolist())) for bucket in buckets}
+    rest = []
+    for group in set(groups.tolist()):
+        members = numpy.flatnonzero(groups == group)
+        if len(members) * lengths[members].max() <= limit:
+            assert tuple(members.tolist()) in found
+        else:
+            rest += members.tolist()
+    expected = length_buckets(lengths[rest], 0.9, limit)
+    plain = [bucket for bucket in buckets if bucket[0] in rest]
+    assert [len(bucket) for bucket in plain] == [len(bucket) for bucket in expected]
+    for bucket in buckets:
+        assert (numpy.diff(lengths[bucket]) <= 0).all()
 
 
 @pytest.mark.parametrize("minimum", [-0.1, 1.1, float("nan")])

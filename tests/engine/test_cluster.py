@@ -48,16 +48,49 @@ run(engine, folder / "killing", victim="02", trouble="die")
 """
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory, start_python):
-    """What happened in a Ray session, and the folder in which it did."""
+# Ray believes in GPUs that it is told of; nothing here uses one.
+ACTORS = """
+import json, sys
+from pathlib import Path
+from engine.toy_tasks import run
+from spacy_hetner.engine.cluster import import_ray
+from spacy_hetner.engine.make import make_engine
+
+folder = Path(sys.argv[1])
+ray = import_ray(local=True)
+ray.init("local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
+told = {}
+engine = make_engine("ray", gpus_per_worker=1)
+told["counts"] = run(engine, folder / "quiet", shards=6)
+run(engine, folder / "dying", victim="02", trouble="die once")
+run(make_engine("ray", 1, gpus_per_worker=2), folder / "one")
+try:
+    run(make_engine("ray", gpus_per_worker=3), folder / "many")
+except ValueError as error:
+    told["too many"] = str(error)
+(folder / "told.json").write_text(json.dumps(told))
+"""
+
+
+def run_session(script, folder, start_python):
     pytest.importorskip("ray", reason="needs Ray: pip install 'spacy_hetner[ray]'")
     pytest.importorskip("psutil")
-    folder = tmp_path_factory.mktemp("ray")
-    process = start_python(SESSION, folder)
+    process = start_python(script, folder)
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     return json.loads((folder / "told.json").read_text()), folder, errors
+
+
+@pytest.fixture(scope="module")
+def actors(tmp_path_factory, start_python):
+    """What actors with GPUs did, and the folder in which they did it."""
+    return run_session(ACTORS, tmp_path_factory.mktemp("actors"), start_python)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory, start_python):
+    """What happened in a Ray session, and the folder in which it did."""
+    return run_session(SESSION, tmp_path_factory.mktemp("ray"), start_python)
 
 
 def test_same_rows_and_counts(session, check_output):
@@ -104,3 +137,28 @@ def test_shard_that_keeps_killing_workers_ends_the_job(session, check_output):
 def test_nothing_is_said_that_nobody_asked_for(session):
     _, _, errors = session
     assert errors.partition("quiet until here")[0] == ""
+
+
+def processes(folder):
+    """The processes that did shards."""
+    return {path.read_text() for path in (folder / "log").iterdir() if path.suffix}
+
+
+def test_workers_with_gpus_stay_from_shard_to_shard(actors, check_output):
+    told, folder, _ = actors
+    assert told["counts"] == {"rows": {"total": 300}, "numbers": {"even": 150, "odd": 150}}
+    check_output(folder / "quiet" / "out")
+    check_output(folder / "one" / "out")
+    assert 1 <= len(processes(folder / "quiet")) <= 2
+    assert len(processes(folder / "one")) == 1
+
+
+def test_a_worker_with_a_gpu_that_dies_is_replaced(actors, check_output):
+    _, folder, _ = actors
+    check_output(folder / "dying" / "out")
+    assert begun(folder / "dying" / "log")["02"] == 2
+
+
+def test_more_gpus_than_there_are(actors):
+    told, _, _ = actors
+    assert told["too many"].startswith("[HE290] Each worker is to have 3.0 GPUs")

@@ -17,6 +17,7 @@ def test_names():
     assert isinstance(ray, RayEngine) and (ray.workers, ray.address) == (3, "auto")
     assert make_engine("local", 2, progress=False).workers == 2
     assert make_engine("ray").workers is None
+    assert make_engine("ray", gpus_per_worker=0.5).gpus_per_worker == 0.5
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,12 @@ def test_names():
 def test_what_is_no_engine(arguments, code):
     with pytest.raises(ValueError, match=code):
         make_engine(*arguments)
+
+
+@pytest.mark.parametrize("name, gpus, code", [("local", 1, "HE291"), ("ray", -1, "HE002")])
+def test_gpus_that_cannot_be_dealt_out(name, gpus, code):
+    with pytest.raises(ValueError, match=code):
+        make_engine(name, gpus_per_worker=gpus)
 
 
 @pytest.mark.parametrize("progress, shown", [(None, False), (False, False), (True, True)])

@@ -10,12 +10,14 @@ from thinc.api import Config
 
 from spacy_hetner.corpora.records import Record
 from spacy_hetner.corpora.stores import write_parquet
+from spacy_hetner.encoders.build import build_encoder
 from spacy_hetner.pretraining.train import pretrain
 from spacy_hetner.types import LabelledSpan
 
 # A character is enough to tell them apart: this is about the trainer, not about learning.
 NAMES = {"person": ["ada", "grace", "zed"], "city": ["rome", "oslo", "lima"], "band": ["queen"]}
 WORDS = ["saw", "the", "in", "but", "why", "met"]
+CHARACTERS = "篮协成立于年月我在北京大学习看天安门的人东西南上海长江桥"
 
 
 def typed_records(count, seed=0):
@@ -45,6 +47,14 @@ def calm_encoder(tiny_encoder, tmp_path_factory) -> Path:
     calm = {name: 0.0 if name.endswith("dropout_prob") else value for name, value in config.items()}
     (folder / "config.json").write_text(json.dumps(calm), encoding="utf8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def character_encoder(tmp_path_factory) -> Path:
+    """A tiny encoder that knows the characters of the records here."""
+    folder = tmp_path_factory.mktemp("characters")
+    (folder / "text.txt").write_text(CHARACTERS * 2, encoding="utf8")
+    return build_encoder("tiny", folder / "encoder", vocab_text=folder / "text.txt")
 
 
 @pytest.fixture

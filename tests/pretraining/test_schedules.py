@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from transformers import optimization
 
 from spacy_hetner.pretraining.schedules import (
+    SchedulePart,
     WarmupConstant,
     WarmupCosine,
     WarmupLinear,
+    make_schedule_part,
     make_warmup_constant,
     make_warmup_cosine,
     make_warmup_linear,
@@ -96,3 +98,20 @@ def test_nothing_but_settings(schedule):
 def test_bad_settings(make, settings):
     with pytest.raises(ValueError, match=r"HE002.*(warmup|final)"):
         make(**settings)
+
+
+@given(schedules, st.integers(1, 5), st.integers(1, 60))
+def test_parts_are_the_whole(schedule, parts, steps):
+    found = [
+        make_schedule_part(schedule, part, parts)(step, steps)
+        for part in range(parts)
+        for step in range(steps)
+    ]
+    assert found == [schedule(step, parts * steps) for step in range(parts * steps)]
+    assert make_schedule_part(schedule, parts, parts)(0, steps) == schedule(parts, parts)
+
+
+@pytest.mark.parametrize("part, parts", [(-1, 2), (0, 0)])
+def test_parts_that_make_no_sense(part, parts):
+    with pytest.raises(ValueError, match="HE078"):
+        SchedulePart(WarmupLinear(), part, parts)

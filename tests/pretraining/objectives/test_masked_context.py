@@ -12,6 +12,7 @@ import torch
 from pretraining.conftest import read_log
 from pretraining.objectives.conftest import characters
 from safetensors.torch import load_file
+from spacy.util import load_config
 from torch import nn
 
 from spacy_hetner.corpora.distant import NON_ENTITIES, annotate
@@ -480,8 +481,9 @@ def test_two_processes_compute_what_one_does(teach, stage_settings, make_config,
         assert line["scores"] == pytest.approx(other["scores"], rel=1e-5)
 
 
-def test_the_config_is_one_for_chinese_by_the_character(repo_root, character_encoder, stores):
+def test_the_config_reads_as_the_scorer_does(repo_root, character_encoder, stores):
     store = str(stores / "sentences" / "train.parquet")
     paths = {"paths.encoder": str(character_encoder), "paths.train": store, "paths.dev": store}
     settings = resolve_settings(read_config(repo_root / "configs" / "pretrain_context.cfg", paths))
-    assert settings.objective == make_masked_context(by_token=True)
+    scorer = load_config(repo_root / "configs" / "decoupled.cfg")["components"]["scorer"]
+    assert settings.objective == make_masked_context(by_token=scorer["model"]["by_token"])

@@ -8,6 +8,7 @@ import torch
 from pretraining.conftest import read_log
 from pretraining.objectives.conftest import characters
 from safetensors.torch import load_file
+from spacy.util import load_config
 
 from spacy_hetner.corpora.distant import NON_ENTITIES
 from spacy_hetner.corpora.mentions import write_mentions
@@ -193,11 +194,12 @@ def test_a_dictionary_teaches_what_names_look_like(run, dictionary, character_en
     assert load_file(outcome.encoder / "head.safetensors")["weight"].shape == (3, 32)
 
 
-def test_the_config_is_one_for_chinese_by_the_character(repo_root, character_encoder, dictionary):
+def test_the_config_reads_as_the_scorer_does(repo_root, character_encoder, dictionary):
     store = str(dictionary / "train.parquet")
     paths = {"paths.encoder": str(character_encoder), "paths.train": store, "paths.dev": store}
     settings = resolve_settings(read_config(repo_root / "configs" / "pretrain_mention.cfg", paths))
-    assert settings.objective == make_mention_typing(by_token=True)
+    scorer = load_config(repo_root / "configs" / "decoupled.cfg")["components"]["scorer"]
+    assert settings.objective == make_mention_typing(by_token=scorer["model"]["by_token"])
 
 
 def test_meta_is_what_says_that_a_word_is_no_name(dictionary, cut_regions):

@@ -1,0 +1,279 @@
+"""Teach an encoder names and contexts for Weibo (Decoupled NER), and keep one JSON row of each run.
+
+    python benchmarks/decoupled_stages.py prepare --data MIRROR --corpus corpus --work decoupled
+    python benchmarks/decoupled_stages.py run names --encoder encoders/me5-small-zh-en-char \
+        --work decoupled
+    python benchmarks/decoupled_stages.py record decoupled/runs/me5-names names
+
+``prepare`` writes ``corpus/weibo_names``, which is Weibo with its names only (PER for PER.NAM), a
+gazetteer of public dictionaries, its names as records, and sentences of public texts with the names
+that are found in them. Dictionaries of names hold common words, too: words that jieba does not know
+as names are left out, and are what is no name in the first stage; so are short names of people and
+of organisations. Of the sentences some are ``corpus/weibo_names/mixed.parquet``, for a tagger that
+is trained on distant labels as well.
+
+The stages are ``names``, ``contexts`` and ``names-contexts``, which starts from the first. Each
+leaves its encoder beside the one given. A run that was cut off goes on. ``record`` writes the row
+of a run that has ended, of this machine.
+"""
+
+import sys
+from dataclasses import replace
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Dict, List, NamedTuple, Set, Tuple
+
+import typer
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "benchmarks"))
+from dictionaries import WAINSHINE  # noqa: E402
+from pretrain import (  # noqa: E402
+    CpuOption,
+    OverrideOption,
+    ResultsOption,
+    Row,
+    copy_encoder,
+    describe_hardware,
+    describe_run,
+    in_random_order,
+    parse_overrides,
+    stage_of,
+)
+
+from spacy_hetner.corpora.distant import annotate  # noqa: E402
+from spacy_hetner.corpora.mentions import write_mentions  # noqa: E402
+from spacy_hetner.corpora.records import Record  # noqa: E402
+from spacy_hetner.corpora.stores import read_parquet, read_stores, write_parquet  # noqa: E402
+from spacy_hetner.corpora.text_store import PARTS, collect_texts  # noqa: E402
+from spacy_hetner.engine.make import make_engine  # noqa: E402
+from spacy_hetner.files import replacing, write_json  # noqa: E402
+from spacy_hetner.gazetteers.build import build_gazetteer  # noqa: E402
+from spacy_hetner.gazetteers.entries import read_entries  # noqa: E402
+from spacy_hetner.gazetteers.source import Source  # noqa: E402
+from spacy_hetner.losses import Losses  # noqa: E402
+from spacy_hetner.pretraining.settings import read_config  # noqa: E402
+from spacy_hetner.pretraining.stage import lineage_of  # noqa: E402
+from spacy_hetner.pretraining.train import pretrain  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results" / "decoupled" / "stages"
+CORPUS, SOURCE = "weibo_names", "weibo"
+NAMED = ".NAM"
+"""What the label of a name ends with in Weibo; others are of nominal mentions."""
+
+NAMES: List[Tuple[str, str, Dict[str, Any]]] = [
+    ("PER", "gazetteers/zh_names/Ancient_Names_Corpus_25W.txt.xz", WAINSHINE),
+    ("PER", "gazetteers/thuocl/THUOCL_lishimingren.txt", {}),
+    ("PER", "dsner/NEWS.dict", {}),
+    ("GPE", "gazetteers/thuocl/THUOCL_diming.txt", {}),
+    ("GPE", "gazetteers/zh_divisions/provinces.csv", {"text_column": "name"}),
+    ("GPE", "gazetteers/zh_divisions/cities.csv", {"text_column": "name"}),
+    ("GPE", "gazetteers/zh_divisions/areas.csv", {"text_column": "name"}),
+    ("ORG", "gazetteers/zh_companies/Company-Shorter-Form_28W.txt.xz", WAINSHINE),
+]
+MIN_LENGTH = {"PER": 3, "GPE": 2, "ORG": 4}
+NAME_TAGS = ("nr", "nrfg", "nrt", "ns", "nt", "nz")
+"""What jieba's dictionary calls names."""
+
+TEXTS = (
+    "zh_cluemotion/valid.txt:content",
+    "zh_cluemotion/test.txt:content",
+    "zh_tnews/unlabeled.json.xz:sentence",
+    "zh_thucnews_titles/dev.txt:1",
+    "zh_thucnews_titles/test.txt:1",
+    "zh_wiki_cmrc2018/cmrc2018_dev.json.xz:context",
+    "zh_wiki_cmrc2018/cmrc2018_trial.json:context",
+)
+DEV_SHARE = 0.03
+MIXED = 2000
+"""Sentences that a tagger gets beside its annotated ones."""
+
+SETTINGS: Dict[str, Any] = {
+    "pretraining.optimizer.learn_rate": 2e-4,
+    "pretraining.optimizer.head_rate": 5.0,
+    "pretraining.sampler.batch_pieces": 1024,
+}
+
+app = typer.Typer()
+
+
+class Stage(NamedTuple):
+    """Its config, where its parts are in the folder of the work, how often it is read, and the
+    stage that it goes on from."""
+
+    config: str
+    parts: Tuple[str, str]
+    epochs: int
+    after: str = ""
+
+
+SENTENCES = ("labelled/train", "labelled/dev")
+STAGES = {
+    "names": Stage("pretrain_mention", ("mentions/train.parquet", "mentions/dev.parquet"), 1),
+    "contexts": Stage("pretrain_context", SENTENCES, 3),
+    "names-contexts": Stage("pretrain_context", SENTENCES, 3, after="names"),
+}
+
+
+def names_only(record: Record) -> Record:
+    """The record with its names, their labels without what says that they are."""
+    spans = [
+        span._replace(label=span.label.removesuffix(NAMED))
+        for span in record.spans
+        if span.label.endswith(NAMED)
+    ]
+    return replace(record, spans=spans)
+
+
+def write_names(corpus: Path) -> None:
+    """The three parts of ``corpus/weibo_names``."""
+    for part in ("train", "dev", "test"):
+        records = map(names_only, read_parquet(corpus / SOURCE / f"{part}.parquet"))
+        write_parquet(records, corpus / CORPUS / f"{part}.parquet")
+
+
+def common_words() -> List[str]:
+    """The words of jieba's dictionary that it does not call names."""
+    text = files("jieba").joinpath("dict.txt").read_text(encoding="utf8")
+    rows = (line.split() for line in text.splitlines())
+    return [word for word, _, tag in rows if tag not in NAME_TAGS]
+
+
+def write_lists(data: Path, work: Path) -> None:
+    """``lists/COMMON.txt``, and for each label the names that are long enough and not common."""
+    common = common_words()
+    lists: Dict[str, Dict[str, None]] = {"COMMON": dict.fromkeys(common)}
+    left_out: Set[str] = set(common)
+    for label, path, layout in NAMES:
+        for file in Source(data / path, label=label, **layout).files():
+            for entry in read_entries(file, Losses(strict=False)):
+                if len(entry.text) >= MIN_LENGTH[label] and entry.text not in left_out:
+                    lists.setdefault(label, {})[entry.text] = None
+    for label, names in lists.items():
+        with replacing(work / "lists" / f"{label}.txt") as partial:
+            partial.write_text("\n".join(names) + "\n", encoding="utf8")
+
+
+@app.command()
+def prepare(
+    data: Annotated[Path, typer.Option(exists=True, help="Local mirror of the public data")],
+    corpus: Annotated[Path, typer.Option(exists=True, help="Folder of the converted corpora")],
+    work: Annotated[Path, typer.Option(help="Folder of records and runs")],
+    seed: int = 0,
+) -> None:
+    """Write the corpus of names, and what is learned from before it."""
+    write_names(corpus)
+    write_lists(data, work)
+    sources = [Source(work / "lists" / f"{label}.txt", label=label) for label in MIN_LENGTH]
+    gazetteer, report = build_gazetteer(sources, conflict="all", normalize=["width"])
+    gazetteer.to_disk(work / "gazetteer")
+    typer.echo(report.to_text())
+    common = [Source(work / "lists" / "COMMON.txt")]
+    counts = write_mentions(work / "gazetteer", work / "mentions", common, lang="zh", seed=seed)
+    typer.echo(f"Names: {dict(counts['labels'])}")
+    collect_texts(
+        [f"{data}/unlabelled/{text}" for text in TEXTS],
+        work / "sentences",
+        make_engine(),
+        lang="zh",
+        sentences=True,
+        exclude=[corpus / SOURCE / f"{part}.parquet" for part in ("dev", "test")],
+        dev=DEV_SHARE,
+        seed=seed,
+    )
+    for part in PARTS:
+        counts = annotate(
+            [work / "sentences" / part],
+            work / "labelled" / part,
+            work / "gazetteer",
+            make_engine(),
+            lang="zh",
+            non_entities=1,
+            max_region=5,
+            seed=seed,
+        )
+        typer.echo(f"Names in the sentences of {part}: {dict(counts['labels'])}")
+    found = in_random_order(read_stores([work / "labelled" / "train"]))
+    write_parquet(islice(found, MIXED), corpus / CORPUS / "mixed.parquet")
+
+
+def result_name(encoder: str, stage: str) -> str:
+    """What an encoder is called that has been taught a stage: ``me5-names``."""
+    return f"{encoder.partition('-')[0]}-{stage}"
+
+
+def make_row(run: Path, stage: str, hardware: str) -> Row:
+    """The row of a run that has ended, from its log and its stages."""
+    stages = [found for found in lineage_of(stage_of(run)) if "objective" in found]
+    own = len(stages) - 1 - bool(STAGES[stage].after)
+    encoder = Path(stages[own]["config"]["encoder"]).name
+    counts = stages[-1]["data"]["train"]["counts"]
+    return {
+        "name": result_name(encoder, stage),
+        "encoder": encoder,
+        "stage": stage,
+        "labels": counts["labels"],
+        **describe_run(run),
+        "hardware": hardware,
+    }
+
+
+StageArgument = Annotated[str, typer.Argument(help=f"One of: {', '.join(STAGES)}")]
+
+
+@app.command()
+def run(
+    stage: StageArgument,
+    encoder: Annotated[Path, typer.Option(exists=True, help="Encoder folder all stages come from")],
+    work: Annotated[Path, typer.Option(exists=True, help="Folder that `prepare` wrote")],
+    seed: int = 0,
+    epochs: Annotated[int, typer.Option(help="0: as the stage has them")] = 0,
+    precision: str = "bf16",
+    override: OverrideOption = [],  # noqa: B006
+    cpu: CpuOption = False,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Teach, write the encoder folder and the row."""
+    chosen = STAGES[stage]
+    name = result_name(encoder.name, stage)
+    if (results / f"{name}.json").exists():
+        typer.echo(f"have {name}.json")
+        return
+    start = encoder.parent / result_name(encoder.name, chosen.after) if chosen.after else encoder
+    if not start.is_dir():
+        raise typer.BadParameter(f"{stage} starts from {start}: run {chosen.after} first")
+    overrides = {
+        **SETTINGS,
+        "paths.encoder": str(start),
+        "paths.train": str(work / chosen.parts[0]),
+        "paths.dev": str(work / chosen.parts[1]),
+        "pretraining.seed": seed,
+        "pretraining.max_epochs": epochs or chosen.epochs,
+        "pretraining.precision": precision,
+        **parse_overrides(override),
+    }
+    config = read_config(ROOT / "configs" / f"{chosen.config}.cfg", overrides)
+    folder = work / "runs" / name
+    outcome = pretrain(config, folder, resume=True, cpu=cpu)
+    if not outcome.finished:
+        raise typer.Exit(1)  # told to stop: the same command goes on
+    copy_encoder(outcome.encoder, encoder.parent / name)
+    record(folder, stage, cpu=cpu, results=results)
+
+
+@app.command()
+def record(
+    run: Annotated[Path, typer.Argument(exists=True, help="Folder of a run that has ended")],
+    stage: StageArgument,
+    cpu: CpuOption = False,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Write the row of a run that has ended on this machine."""
+    row = make_row(run, stage, describe_hardware(cpu))
+    write_json(results / f"{row['name']}.json", row)
+    typer.echo(f"{row['name']}: F {row['best']['f']:.4f}, {row['pieces_per_s']:,.0f} pieces/s")
+
+
+if __name__ == "__main__":
+    app()
