@@ -60,7 +60,7 @@ BERT-base, a whole Wikipedia and gazetteers of its own.
 """
 
 TUNED = """\
-### Fine-tuned on annotation
+### With annotation on top
 
 The same encoders and their heads, trained on the corpus by `python benchmarks/plans.py
 coarse_to_fine`. Strict F in percent on test.

