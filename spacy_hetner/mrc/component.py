@@ -19,10 +19,9 @@ from ..errors import Errors, Warnings
 from ..labels.gold import aligned_gold, initialization_gold
 from ..labels.queries import load_queries
 from ..spans.batch import sentence_bounds
-from ..spans.groups import make_span_group
+from ..spans.groups import make_candidate_group, make_span_group
 from ..spans.pairing import above, flat_spans, nested_spans, span_scores
 from ..spans.pipe import LabelledPipe
-from ..spans.soft_nms import best_per_span
 from ..torch_bridge import loss_and_gradients
 from ..types import GoldSpans, ScoredSpans, SpanArray
 from ..validation import check_choice, check_count, check_range
@@ -292,9 +291,7 @@ class QueryTagger(LabelledPipe):
         for doc, (spans, labels, scores) in zip(docs, predictions, strict=True):
             doc.spans[key] = make_span_group(doc, key, spans, scores, labels)
             if candidates_key is not None:
-                kept = numpy.sort(best_per_span(spans, scores))
-                group = make_span_group(doc, candidates_key, spans[kept], scores[kept])
-                doc.spans[candidates_key] = group
+                doc.spans[candidates_key] = make_candidate_group(doc, candidates_key, spans, scores)
 
     def update(
         self,

@@ -17,9 +17,8 @@ from ..errors import Warnings
 from ..labels.gold import aligned_gold, initialization_gold
 from ..labels.tagset import TagSet
 from ..spans.batch import concatenate_spans, sentence_bounds
-from ..spans.groups import make_span_group
+from ..spans.groups import make_candidate_group, make_span_group
 from ..spans.pipe import LabelledPipe
-from ..spans.soft_nms import best_per_span
 from ..torch_bridge import loss_and_gradients
 from ..types import GoldSpans, LabelledSpan, ScoredSpans, SpanArray
 from ..validation import check_count
@@ -116,9 +115,7 @@ class TagPipe(LabelledPipe):
         for doc, (spans, labels, scores) in zip(docs, predictions, strict=True):
             doc.spans[key] = make_span_group(doc, key, spans, scores, labels)
             if candidates_key is not None:
-                kept = numpy.sort(best_per_span(spans, scores))
-                group = make_span_group(doc, candidates_key, spans[kept], scores[kept])
-                doc.spans[candidates_key] = group
+                doc.spans[candidates_key] = make_candidate_group(doc, candidates_key, spans, scores)
 
     def update(
         self,

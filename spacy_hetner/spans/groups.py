@@ -7,6 +7,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from ..errors import Errors
 from ..types import SpanArray
+from .soft_nms import best_per_span
 
 
 def make_span_group(
@@ -27,6 +28,12 @@ def make_span_group(
         ],
         attrs={"scores": numpy.asarray(scores, dtype="float32")},
     )
+
+
+def make_candidate_group(doc: Doc, key: str, spans: SpanArray, scores: numpy.ndarray) -> SpanGroup:
+    """The same without labels: a span of several is there once, with the best score."""
+    kept = numpy.sort(best_per_span(spans, scores))
+    return make_span_group(doc, key, spans[kept], scores[kept])
 
 
 def group_spans(doc: Doc, key: str) -> SpanArray:
