@@ -24,7 +24,8 @@ demo:
 	"$(DEMO)/bin/python" scripts/demo.py --user-env "$(USER_ENV)" --text "$$TEXT"
 
 # The wheel is made from the sdist, and the tests see the wheel and not this folder: pytest's own
-# command, unlike python -m pytest, does not put the current folder on the path.
+# command, unlike python -m pytest, does not put the current folder on the path. There is a process
+# for each processor, which keeps to it.
 test:
 	$(PYTHON) -m venv --clear "$(TEST)"
 	rm -rf build
@@ -36,7 +37,7 @@ test:
 	"$(TEST)/bin/ruff" check .
 	"$(TEST)/bin/ruff" format --check .
 	"$(TEST)/bin/mypy" spacy_hetner scripts/*.py
-	"$(TEST)/bin/pytest"
+	OMP_NUM_THREADS=1 "$(TEST)/bin/pytest" -n logical --maxprocesses 4 --dist loadfile
 
 docs:
 	$(PYTHON) scripts/build_docs.py

@@ -19,6 +19,8 @@ SYSTEMS = {
     "cofee-FET-ESI": "CoFEE -FET -ESI",
     "cofee-FET": "CoFEE -FET",
     "cofee": "CoFEE",
+    "cofee-tagger-FET-ESI": "CoFEE -FET -ESI, tagger",
+    "cofee-tagger-FET": "CoFEE -FET, tagger",
     "cofee-tagger": "CoFEE, tagger",
 }
 PAPER = {

@@ -3,7 +3,7 @@
     python benchmarks/coarse_to_fine.py run ecommerce cofee --encoder encoders/NAME \
         --data MIRROR --corpus corpus --work coarse
     python benchmarks/coarse_to_fine.py estimate ecommerce cofee ...   (the same options)
-    python benchmarks/coarse_to_fine.py plan ecommerce --seeds 3 --curves ...   (the same options)
+    python benchmarks/coarse_to_fine.py plan ecommerce --seeds 3 --curves cofee ...   (the same)
     python benchmarks/coarse_to_fine.py pictures
 
 What it learns from: ``weak_knowledge.py``. The pipeline is made of what a run leaves without
@@ -74,6 +74,7 @@ CURVES: Dict[str, Tuple[float, ...]] = {
     "names": (0.05, 0.1, 0.25, 0.5, 1.0),
     "clusters": (4, 10, 23, 50, 90),
 }
+CURVED = ("cofee", "cofee-tagger")
 AXES = {"delta": "threshold of picking", "names": "share of the names", "clusters": "clusters K"}
 
 Row = Dict[str, Any]
@@ -95,6 +96,8 @@ SYSTEMS: Dict[str, Optional[System]] = {
     "cofee-FET-ESI": System("query"),
     "cofee-FET": System("query", (SPANS, LABELS)),
     "cofee": System("query", STAGES),
+    "cofee-tagger-FET-ESI": System("tagger"),
+    "cofee-tagger-FET": System("tagger", (SPANS, LABELS)),
     "cofee-tagger": System("tagger", STAGES),
 }
 
@@ -423,16 +426,15 @@ def plan(
     context: typer.Context,
     data: DataArgument,
     seeds: Annotated[int, typer.Option(help="Of each system")] = 3,
-    curves: Annotated[bool, typer.Option("--curves", help="Also those of cofee, one seed")] = False,
+    systems: Annotated[str, typer.Option(help="Which; default: all")] = ",".join(SYSTEMS),
+    curves: Annotated[str, typer.Option(help="Also those of a system, one seed")] = "",
 ) -> None:
-    """Run all systems, and what the curves show; all other options are those of ``run``."""
+    """Run systems, and what the curves show; all other options are those of ``run``."""
     common = [sys.executable, str(Path(__file__)), "run", data]
-    runs = [[system, "--seed", str(seed)] for seed in range(seeds) for system in SYSTEMS]
+    runs = [[system, "--seed", str(seed)] for seed in range(seeds) for system in systems.split(",")]
     if curves:
         runs += [
-            ["cofee", f"--{name}", str(value)]
-            for name, values in CURVES.items()
-            for value in values
+            [curves, f"--{name}", str(value)] for name, values in CURVES.items() for value in values
         ]
     for arguments in runs:
         subprocess.run([*common, *arguments, *context.args], check=True)
@@ -458,27 +460,28 @@ def read_rows(results: Path) -> List[Row]:
 
 
 def curve_of(rows: List[Row], name: str) -> Dict[str, List[Tuple[float, float]]]:
-    """For each data set the points of a curve: a setting and the F on dev of ``cofee``, of runs
-    that are otherwise the same; the largest group of them, where there are several."""
+    """For each data set and system the points of a curve: a setting and the F on dev of runs that
+    are otherwise the same; the largest group of them, where there are several."""
     groups: Dict[str, Dict[str, List[Tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        if row["system"] == "cofee":
+        if row["system"] in CURVED:
             same = {key: row[key] for key in Run._fields if key != name}
             point = (float(row[name]), 100 * row["scores"]["dev"]["f"])
-            groups[row["data"]][json.dumps(same, sort_keys=True)].append(point)
-    largest = {data: max(found.values(), key=len) for data, found in groups.items()}
-    return {data: sorted(points) for data, points in largest.items() if len(points) > 1}
+            line = f"{row['data']}, {row['system']}"
+            groups[line][json.dumps(same, sort_keys=True)].append(point)
+    largest = {line: max(found.values(), key=len) for line, found in groups.items()}
+    return {line: sorted(points) for line, points in largest.items() if len(points) > 1}
 
 
 def draw_curve(path: Path, lines: Mapping[str, List[Tuple[float, float]]], axis: str) -> None:
-    """A line a data set."""
+    """A line a data set and system."""
     from matplotlib.figure import Figure
 
     def draw() -> Any:
         figure = Figure(figsize=(5, 3.2), layout="constrained")
         axes = figure.subplots()
-        for (data, points), marker in zip(lines.items(), "os^Dv", strict=False):
-            axes.plot(*zip(*points, strict=True), marker=marker, label=data)
+        for (line, points), marker in zip(lines.items(), "os^Dv", strict=False):
+            axes.plot(*zip(*points, strict=True), marker=marker, label=line)
         axes.set_xlabel(axis)
         axes.set_ylabel("F on dev, in percent")
         axes.legend()

@@ -847,6 +847,8 @@ class Errors(metaclass=_WithCode):
         "nouns (--nouns lac). Give one of the two, {found} given."
     )
 
+    HE302 = "{options}: of no use {here}. Leave them out, or label {instead}."
+
     # 250-259: Decoupled NER
     HE250 = (
         "The tokenizer {tokenizer} has no mask piece, which stands for a region in its context. "

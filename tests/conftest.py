@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import pytest
 from hypothesis import settings
@@ -55,3 +55,14 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from spacy_hetner.encoders.build import build_encoder
 
     return build_encoder("tiny", tmp_path_factory.mktemp("encoders") / "tiny")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """OpenMP's threads do not survive a fork: a child that asks for several waits for ever."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

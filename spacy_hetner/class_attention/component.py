@@ -162,7 +162,7 @@ class ClassAttentionTagger(TagPipe):
 
         nlp (Optional[Language]): The pipeline, whose components are run before this one's model,
             as far as it listens to them, directly or not, frozen and disabled ones included.
-        labels (List[str]): All labels; by default those of the examples' gold spans.
+        labels (List[str]): By default those of the examples' gold spans. Labels added before stay.
         RAISES (ValueError): HE003 where there is no label at all, HE013 where the encoder is not
             reached.
         """

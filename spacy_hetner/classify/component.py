@@ -14,7 +14,7 @@ from ..errors import Errors
 from ..labels.gold import aligned_gold, initialization_gold
 from ..spans.assign import assign_labels, pair_candidates, soft_weights
 from ..spans.batch import concatenate_spans, softmax
-from ..spans.groups import group_spans, make_span_group
+from ..spans.groups import group_spans, write_spans
 from ..spans.handover import handed_over
 from ..spans.pipe import LabelledPipe
 from ..spans.soft_nms import best_per_span, soft_nms
@@ -198,9 +198,7 @@ class SpanClassifier(LabelledPipe):
 
     def set_annotations(self, docs: Iterable[Doc], predictions: List[ScoredSpans]) -> None:
         """Write the labelled spans to ``doc.spans``."""
-        key = self.settings["spans_key"]
-        for doc, (spans, labels, scores) in zip(docs, predictions, strict=True):
-            doc.spans[key] = make_span_group(doc, key, spans, scores, labels)
+        write_spans(docs, predictions, self.settings["spans_key"])
 
     def update(
         self,
@@ -271,7 +269,7 @@ class SpanClassifier(LabelledPipe):
     ) -> None:
         """Learn the labels and build the head for them.
 
-        labels (List[str]): All labels; by default those of the examples' gold spans.
+        labels (List[str]): By default those of the examples' gold spans. Labels added before stay.
         RAISES (ValueError): HE003 where there is no label at all.
         """
         validate_get_examples(get_examples, "SpanClassifier.initialize")

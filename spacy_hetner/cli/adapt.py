@@ -11,7 +11,7 @@ from ..corpora.readers.texts import language_code
 from ..corpora.text_store import collect_texts
 from ..engine.make import make_engine
 from ..errors import Errors
-from .job import SeedOption, StrictOption, WorkersOption, counts_table
+from .job import CpuOption, SeedOption, StrictOption, WorkersOption, counts_table
 from .pretrain import tell_outcome
 from .text import sources_table
 
@@ -68,7 +68,7 @@ def adapt_cli(
     resume: Annotated[
         bool, Option("--resume", "-r", help="Go on from the last checkpoint, if there is one")
     ] = False,
-    cpu: Annotated[bool, Option("--cpu", help="Leave GPUs alone")] = False,
+    cpu: CpuOption = False,
 ) -> None:
     """
     Adapt an encoder to raw text. With a teacher of larger pieces it learns to say of its own, such

@@ -1,9 +1,9 @@
 """``spacy hetner annotate``: distant labels from a dictionary, or nouns as entities."""
 
 from pathlib import Path
-from typing import Annotated, Any, Dict, List, Optional
+from typing import Annotated, Any, Dict, List, Optional, Sequence
 
-from typer import Argument, Option
+from typer import Argument, Context, Option
 from wasabi import msg
 
 from ..candidates.entities import ENTITY, NounEntities
@@ -23,8 +23,15 @@ from .job import (
     counts_table,
 )
 
+OF_GAZETTEERS = (
+    *("matching", "conflict", "unmatched", "matched_only", "non_entities", "max_region"),
+    "seed",
+)
+OF_NOUNS = ("max_words", "min_chars", "min_nouns", "max_tokens", "segmenter")
+
 
 def annotate_cli(
+    context: Context,
     inputs: Annotated[
         List[Path], Argument(help="Texts (.xz, .bz2, .gz, .zip too), or Parquet files of records")
     ],
@@ -108,6 +115,7 @@ def annotate_cli(
     if (gazetteer is None) == (not nouns):
         raise ValueError(Errors.HE300.format(found="both are" if nouns else "none is"))
     if gazetteer is None:
+        _refuse(context, OF_GAZETTEERS, "with --nouns", "with a gazetteer: --gazetteer FOLDER")
         labeller = NounEntities(
             nouns,
             max_words=max_words,
@@ -118,6 +126,7 @@ def annotate_cli(
         )
         counts = label_texts(inputs, output, labeller, **reading)
     else:
+        _refuse(context, OF_NOUNS, "with --gazetteer", "nouns: --nouns lac")
         counts = annotate(
             inputs,
             output,
@@ -135,3 +144,15 @@ def annotate_cli(
     msg.good(f"Saved the labelled sentences to {output}")
     if report is not None:
         write_json(report, counts)
+
+
+def _refuse(context: Context, names: Sequence[str], here: str, instead: str) -> None:
+    """RAISES (ValueError): HE302 where the command was given any of some options."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    given = [
+        "--" + name.replace("_", "-")
+        for name, source in sources.items()
+        if source is not None and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise ValueError(Errors.HE302.format(options=", ".join(given), here=here, instead=instead))

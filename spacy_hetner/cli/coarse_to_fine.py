@@ -11,7 +11,14 @@ from typer import Argument, Context, Option
 from ..engine.make import make_engine
 from ..errors import Errors
 from ..validation import check_choice
-from .job import EngineOption, WorkersOption
+from .job import (
+    CodeOption,
+    CpuOption,
+    EngineOption,
+    RestartsOption,
+    TrainerAddressOption,
+    WorkersOption,
+)
 from .pretrain import LAUNCHERS, tell_outcome
 
 if TYPE_CHECKING:
@@ -34,26 +41,19 @@ def coarse_to_fine_cli(
     processes: Annotated[
         Optional[int], Option("--processes", "-n", help="How many train together", min=1)
     ] = None,
-    restarts: Annotated[
-        int, Option("--restarts", help="torchrun, ray: start again after a crash, so often", min=0)
-    ] = 0,
+    restarts: RestartsOption = 0,
     engine: EngineOption = "local",
     workers: WorkersOption = None,
     gpus_per_worker: Annotated[
         float,
         Option("--gpus-per-worker", help="ray: GPUs of each worker that picks labels", min=0.0),
     ] = 0.0,
-    address: Annotated[
-        Optional[str], Option("--address", help="ray: of the cluster; default: start one here")
-    ] = None,
+    address: TrainerAddressOption = None,
     resume: Annotated[
         bool, Option("--resume", "-r", help="Go on with the chain in the folder, if there is one")
     ] = False,
-    code: Annotated[
-        Optional[Path],
-        Option("--code", "-c", help="Python file with functions of your own, to be imported first"),
-    ] = None,
-    cpu: Annotated[bool, Option("--cpu", help="Leave GPUs alone")] = False,
+    code: CodeOption = None,
+    cpu: CpuOption = False,
 ) -> None:
     """
     Teach an encoder where entities are, then their labels, which it corrects by itself round by
@@ -109,7 +109,7 @@ def _make_trainer(
         )
         if status:
             raise ValueError(Errors.HE295.format(folder=folder, status=status))
-        return status == 0
+        return status == 0  # None: it was told to stop
 
     def with_ray(config: "Config", folder: Path) -> bool:
         run_on_ray(

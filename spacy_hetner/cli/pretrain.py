@@ -11,6 +11,7 @@ from wasabi import msg
 
 from ..errors import Errors
 from ..validation import check_choice
+from .job import CodeOption, CpuOption, RestartsOption, TrainerAddressOption
 
 if TYPE_CHECKING:
     from ..pretraining.train import Outcome
@@ -38,20 +39,13 @@ def pretrain_cli(
         Optional[int],
         Option("--processes", "-n", help="How many train together; default: one, or all", min=1),
     ] = None,
-    restarts: Annotated[
-        int, Option("--restarts", help="torchrun, ray: start again after a crash, so often", min=0)
-    ] = 0,
-    address: Annotated[
-        Optional[str], Option("--address", help="ray: of the cluster; default: start one here")
-    ] = None,
+    restarts: RestartsOption = 0,
+    address: TrainerAddressOption = None,
     resume: Annotated[
         bool, Option("--resume", "-r", help="Go on from the last checkpoint, if there is one")
     ] = False,
-    code: Annotated[
-        Optional[Path],
-        Option("--code", "-c", help="Python file with functions of your own, to be imported first"),
-    ] = None,
-    cpu: Annotated[bool, Option("--cpu", help="Leave GPUs alone")] = False,
+    code: CodeOption = None,
+    cpu: CpuOption = False,
 ) -> None:
     """
     Pre-train an encoder on records. Values of the config are replaced as in `spacy train`:

@@ -317,7 +317,7 @@ class DecoupledScorer(LabelledPipe):
     ) -> None:
         """Learn the labels, read the encoder and build the classifiers.
 
-        labels (List[str]): All labels; by default those of the examples' gold spans.
+        labels (List[str]): By default those of the examples' gold spans. Labels added before stay.
         RAISES (ValueError): HE003 where there is no label at all; as ``build_decoupled_model`` says
             for an encoder that cannot be used.
         """

@@ -115,6 +115,12 @@ def identify(paths: Union[PathLike, Sequence[PathLike]]) -> List[Dict[str, Any]]
     return [_identify(path) for path in find_files(given)]
 
 
+def describe_content(paths: Sequence[PathLike]) -> List[Dict[str, Any]]:
+    """As ``identify``, without what changes when files are copied."""
+    found = identify(paths)
+    return [{key: value for key, value in file.items() if key != "written"} for file in found]
+
+
 def _identify(path: Path) -> Dict[str, Any]:
     status = path.stat()
     found: Dict[str, Any] = {"name": path.name, "bytes": status.st_size}

@@ -19,7 +19,7 @@ from ..errors import Errors, Warnings
 from ..labels.gold import aligned_gold, initialization_gold
 from ..labels.queries import load_queries
 from ..spans.batch import sentence_bounds
-from ..spans.groups import make_candidate_group, make_span_group
+from ..spans.groups import write_spans
 from ..spans.pairing import above, flat_spans, nested_spans, span_scores
 from ..spans.pipe import LabelledPipe
 from ..torch_bridge import loss_and_gradients
@@ -287,11 +287,7 @@ class QueryTagger(LabelledPipe):
 
     def set_annotations(self, docs: Iterable[Doc], predictions: List[ScoredSpans]) -> None:
         """Write the spans to ``doc.spans``."""
-        key, candidates_key = self.settings["spans_key"], self.settings["candidates_key"]
-        for doc, (spans, labels, scores) in zip(docs, predictions, strict=True):
-            doc.spans[key] = make_span_group(doc, key, spans, scores, labels)
-            if candidates_key is not None:
-                doc.spans[candidates_key] = make_candidate_group(doc, candidates_key, spans, scores)
+        write_spans(docs, predictions, self.settings["spans_key"], self.settings["candidates_key"])
 
     def update(
         self,
@@ -381,8 +377,8 @@ class QueryTagger(LabelledPipe):
         Warns of labels without a query (HW270), and of gold spans that cannot be learned (HW001) or
         that the decoding cannot find (HW271).
 
-        labels (List[str]): All labels; by default those of the examples' gold spans, or else those
-            that the head was taught with.
+        labels (List[str]): By default those of the examples' gold spans, or else those that the
+            head was taught with. Labels added before stay.
         RAISES (ValueError): HE003 where there is no label at all; HE270-HE272 for queries that
             cannot be used; as ``build_query_model`` says for such an encoder.
         """

@@ -23,7 +23,7 @@ from ..corpora.steps import LABELS as LABEL_COUNTS
 from ..engine.engine import Engine
 from ..engine.folder import locked
 from ..engine.make import make_engine
-from ..engine.tables import identify, parquet_files
+from ..engine.tables import describe_content, parquet_files
 from ..errors import Errors, Warnings
 from ..files import clear_partial, remove_folder, replacing, replacing_folder, write_json
 from ..labels.queries import load_queries
@@ -37,7 +37,7 @@ from .clusters import (
     write_features,
 )
 from .coarse_report import Picking, Round, describe_rounds, write_report
-from .coarse_settings import LABELS, SPANS, TYPES, ChainSettings, read_chain, run_config
+from .coarse_settings import LABELS, SPANS, STAGES, TYPES, ChainSettings, read_chain, run_config
 from .job import INSTANCES
 from .objectives.extraction import QUERY
 from .objectives.fine_typing import MATCH, RESET
@@ -118,15 +118,15 @@ def _train_here(config: Config, folder: Path, *, cpu: bool, interactive: bool) -
 def _set_up(settings: ChainSettings, common: Dict[str, Any], output: Path, resume: bool) -> None:
     """Note what the chain is, or see that it is the one that was begun."""
     of_types: Dict[str, Any] = {"clusters": settings.clusters}
-    for name in (SPANS, LABELS, TYPES):  # that the last stage makes no sense is told at once
-        config = run_config(
-            *(settings, common, name, 1),
-            encoder=settings.encoder,
-            train=as_list(settings.entities if name == SPANS else settings.distant) or ["none"],
-            head=None,
-            **(of_types if name == TYPES else {}),
-        )
+    for name in STAGES:  # that the last stage makes no sense is told at once
         if settings.stage(name).enabled:
+            config = run_config(
+                *(settings, common, name, 1),
+                encoder=settings.encoder,
+                train=as_list(settings.entities if name == SPANS else settings.distant) or ["none"],
+                head=None,
+                **(of_types if name == TYPES else {}),
+            )
             resolve_settings(config)
     path = output / CHAIN
     if path.exists() and not resume:
@@ -139,7 +139,7 @@ def _set_up(settings: ChainSettings, common: Dict[str, Any], output: Path, resum
         **settings.deciding(),
         **{f"pretraining.{key}": value for key, value in common.items() if key not in aside},
         "encoder": describe_encoder(settings.encoder)["weights"],
-        **{name: _content(paths) for name, paths in stores.items() if paths},
+        **{name: describe_content(parquet_files(paths)) for name, paths in stores.items() if paths},
     }
     known = json.loads(json.dumps(known))
     before = json.loads(path.read_text(encoding="utf8")) if path.exists() else known
@@ -275,7 +275,7 @@ class _Chain:
     ) -> Clusters:
         """Find the clusters of all labelled spans, as a model sees them."""
         folder = self.output / f"clusters-{number}"
-        origin = json.loads(json.dumps(self._origin(model, labels)))
+        origin = self._origin(model, labels)
         note = _read(folder / CLUSTERS)
         if note.get("origin") == origin:
             return Clusters(folder, note["clusters"])
@@ -344,7 +344,7 @@ class _Chain:
         """
         folder = self._folder(name, number)
         encoder = Path(self.settings.encoder) if model is None else model
-        origin = json.loads(json.dumps(self._origin(encoder, train)))
+        origin = self._origin(encoder, train)
         note = _read(folder / ROUND)
         if note.get("origin") != origin or "steps" not in note:
             config = run_config(
@@ -424,13 +424,8 @@ class _Chain:
         return self._folder(name, number) / ENCODER
 
     def _origin(self, model: Path, stores: Sequence[str]) -> Dict[str, Any]:
-        """What a step depends on, besides the settings of the chain."""
-        return {"encoder": hash_weights(model), "records": _content(stores)}
-
-
-def _content(stores: Sequence[PathLike]) -> List[Dict[str, Any]]:
-    found = identify(parquet_files(stores))
-    return [{key: value for key, value in file.items() if key != "written"} for file in found]
+        """What a step depends on, besides the settings of the chain: JSON."""
+        return {"encoder": hash_weights(model), "records": describe_content(parquet_files(stores))}
 
 
 def _digest(origin: Mapping[str, Any]) -> str:

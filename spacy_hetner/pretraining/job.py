@@ -12,7 +12,7 @@ from ..encoders.build import CARD as BUILT
 from ..encoders.folder import check_encoder_folder
 from ..encoders.heads import HEAD
 from ..engine.make import make_engine
-from ..engine.tables import identify, parquet_files, parquet_shards
+from ..engine.tables import describe_content, parquet_files, parquet_shards
 from ..errors import Errors
 from ..files import write_json
 from .batches import Instances
@@ -49,8 +49,12 @@ def prepare(settings: Settings, config: Config, output: Path, *, anew: bool) -> 
     stores = {"train": settings.train_stores, "dev": settings.dev_stores}
     known: Dict[str, Any] = {
         "config": _deciding(describe_settings(settings, config)),
-        "tokenizer": _content([p for p in Path(settings.encoder).iterdir() if _says_more(p)]),
-        "data": {part: _content(parquet_files(paths)) for part, paths in stores.items() if paths},
+        "tokenizer": describe_content(
+            sorted(path for path in Path(settings.encoder).iterdir() if _says_more(path))
+        ),
+        "data": {
+            part: describe_content(parquet_files(paths)) for part, paths in stores.items() if paths
+        },
     }
     facts = settings.objective.inspect(settings.train_stores)
     known |= {"parent": describe_encoder(settings.encoder), "facts": facts}
@@ -113,12 +117,6 @@ def _deciding(settings: Mapping[str, Any]) -> Dict[str, Any]:
 def _says_more(path: Path) -> bool:
     """Whether a file of an encoder folder says what the weights are for: not how they were made."""
     return path.suffix in (".json", ".txt") and path.name not in (STAGE, HEAD, BUILT)
-
-
-def _content(files: Sequence[Path]) -> List[Dict[str, Any]]:
-    """What tells files from others, wherever they are copied to."""
-    found = identify(sorted(files))
-    return [{key: value for key, value in file.items() if key != "written"} for file in found]
 
 
 def _differences(run: Mapping[str, Any], known: Mapping[str, Any]) -> List[str]:

@@ -18,7 +18,7 @@ from ..corpora.steps import count_labels
 from ..corpora.stores import SCHEMA, read_parquet, to_batch, write_parquet
 from ..encoders.heads import HEAD_WEIGHTS
 from ..engine.engine import Engine
-from ..engine.tables import identify, parquet_files, parquet_shards, read_shard
+from ..engine.tables import describe_content, parquet_files, parquet_shards, read_shard
 from ..engine.task import Counts, Shard
 from ..errors import Errors
 from ..files import replacing
@@ -220,12 +220,8 @@ def _key(stores: Sequence[PathLike], encoder: PathLike, asking: Asking) -> Dict[
     folder = Path(encoder)
     weights = [*sorted(folder.glob("model*.safetensors")), folder / HEAD_WEIGHTS]
     return {
-        "model": _content(weights),
-        "stores": _content(parquet_files(stores)),
+        "model": describe_content(weights),
+        "stores": describe_content(parquet_files(stores)),
         "precision": asking.precision,
         "queries": asking.queries,
     }
-
-
-def _content(files: Sequence[PathLike]) -> List[Tuple[str, int, str]]:
-    return [(file["name"], file["bytes"], file["hash"]) for file in identify(files)]

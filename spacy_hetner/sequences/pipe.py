@@ -17,7 +17,7 @@ from ..errors import Warnings
 from ..labels.gold import aligned_gold, initialization_gold
 from ..labels.tagset import TagSet
 from ..spans.batch import concatenate_spans, sentence_bounds
-from ..spans.groups import make_candidate_group, make_span_group
+from ..spans.groups import write_spans
 from ..spans.pipe import LabelledPipe
 from ..torch_bridge import loss_and_gradients
 from ..types import GoldSpans, LabelledSpan, ScoredSpans, SpanArray
@@ -111,11 +111,7 @@ class TagPipe(LabelledPipe):
 
     def set_annotations(self, docs: Iterable[Doc], predictions: List[ScoredSpans]) -> None:
         """Write the spans to ``doc.spans``."""
-        key, candidates_key = self.settings["spans_key"], self.settings["candidates_key"]
-        for doc, (spans, labels, scores) in zip(docs, predictions, strict=True):
-            doc.spans[key] = make_span_group(doc, key, spans, scores, labels)
-            if candidates_key is not None:
-                doc.spans[candidates_key] = make_candidate_group(doc, candidates_key, spans, scores)
+        write_spans(docs, predictions, self.settings["spans_key"], self.settings["candidates_key"])
 
     def update(
         self,
@@ -177,7 +173,7 @@ class TagPipe(LabelledPipe):
         Warns of gold spans that cannot be learned (HW001), and of those within a sentence that the
         layers of tags cannot say (HW004). ``update`` warns of those across sentences (HW002).
 
-        labels (List[str]): All labels; by default those of the examples' gold spans.
+        labels (List[str]): By default those of the examples' gold spans. Labels added before stay.
         RAISES (ValueError): HE003 where there is no label at all.
         """
         self.begin(get_examples, nlp, labels)
@@ -196,7 +192,7 @@ class TagPipe(LabelledPipe):
             self.settings["spans_key"],
             beyond=lambda doc, gold: self._layers_of(gold, sentence_bounds(doc)).overlapping,
         )
-        self.start_with(dict.fromkeys([*known, *(sample.labels if labels is None else labels)]))
+        self.start_with(sample.labels if labels is None else labels, known)
         if sample.beyond:
             layers = self.module.settings["layers"]
             message = Warnings.HW004.format(

@@ -1,12 +1,12 @@
 """Span groups under the house's contract: a flat float32 score for every span, always."""
 
-from typing import Optional, Sequence
+from typing import Iterable, Optional, Sequence
 
 import numpy
 from spacy.tokens import Doc, Span, SpanGroup
 
 from ..errors import Errors
-from ..types import SpanArray
+from ..types import ScoredSpans, SpanArray
 from .soft_nms import best_per_span
 
 
@@ -30,10 +30,23 @@ def make_span_group(
     )
 
 
-def make_candidate_group(doc: Doc, key: str, spans: SpanArray, scores: numpy.ndarray) -> SpanGroup:
-    """The same without labels: a span of several is there once, with the best score."""
-    kept = numpy.sort(best_per_span(spans, scores))
-    return make_span_group(doc, key, spans[kept], scores[kept])
+def write_spans(
+    docs: Iterable[Doc],
+    predictions: Iterable[ScoredSpans],
+    key: str,
+    candidates_key: Optional[str] = None,
+) -> None:
+    """Write the labelled spans of docs to ``doc.spans[key]``.
+
+    candidates_key: A group for the same without labels: a span of several labels is there once,
+        with the best score.
+    """
+    for doc, (spans, labels, scores) in zip(docs, predictions, strict=True):
+        doc.spans[key] = make_span_group(doc, key, spans, scores, labels)
+        if candidates_key is not None:
+            kept = numpy.sort(best_per_span(spans, scores))
+            group = make_span_group(doc, candidates_key, spans[kept], scores[kept])
+            doc.spans[candidates_key] = group
 
 
 def group_spans(doc: Doc, key: str) -> SpanArray:

@@ -1,7 +1,7 @@
 """What the trainable components over spans have in common."""
 
 import warnings
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
@@ -102,9 +102,13 @@ class LabelledPipe(SpanPipe):
         """Settings of the torch head that depend on the labels."""
         raise NotImplementedError
 
-    def start_with(self, labels: Iterable[str]) -> None:
-        """Take these labels and a new head for them; RAISES (ValueError): HE003 without any."""
-        self.cfg["labels"] = list(labels)
+    def start_with(self, labels: Iterable[str], known: Sequence[str] = ()) -> None:
+        """Take a new head for the labels that were added before and these.
+
+        known: Labels that come before all others.
+        RAISES (ValueError): HE003 without any.
+        """
+        self.cfg["labels"] = list(dict.fromkeys([*known, *self.labels, *labels]))
         if not self.labels:
             raise ValueError(Errors.HE003.format(name=self.name, key=self.settings["spans_key"]))
         for label in self.labels:

@@ -97,7 +97,7 @@ class TokenTagger(TagPipe):
 
         Warns as ``TagPipe.initialize``.
 
-        labels (List[str]): All labels; by default those of the examples' gold spans.
+        labels (List[str]): By default those of the examples' gold spans. Labels added before stay.
         head (str): An encoder folder of a stage that taught a tagger (backbone = "tagger"), the
             one that the pipeline's encoder is read from. Its head goes on here, so that the
             pipeline says what the stage's model did before it is trained. Its labels come first;

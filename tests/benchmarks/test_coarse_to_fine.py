@@ -94,7 +94,7 @@ def row_of(delta: float, f: float, **others: Any) -> Dict[str, Any]:
 def test_a_curve_is_of_runs_that_differ_in_one_setting(coarse: ModuleType, tmp_path: Path) -> None:
     rows = [row_of(0.3, 0.4), row_of(0.1, 0.5), row_of(0.2, 0.9, seed=1), row_of(0.1, 0, names=0.5)]
     curve = coarse.curve_of([*rows, row_of(0.5, 0.6, system="cofee-FET")], "delta")
-    assert curve == {"ecommerce": [(0.1, 50.0), (0.3, 40.0)]}
+    assert curve == {"ecommerce, cofee": [(0.1, 50.0), (0.3, 40.0)]}
     assert coarse.curve_of(rows, "clusters") == {}
     for row in rows:
         name = f"{row['delta']}-{row['seed']}-{row['names']}.json"

@@ -298,9 +298,10 @@ def test_spans_without_tokens_or_label_are_passed_over():
     example = Example(doc, make_doc(nlp, words, [(0, 2, "ORG"), (2, 2, "ORG"), (2, 3, "")]))
     paired = classifier._training_candidates(example)
     assert paired.spans.tolist() == [[0, 2], [1, 2]]
+    nlp, fresh = small_pipeline(NGRAMS)
     with pytest.warns(UserWarning, match=r"\[HW001\] 2 of 3"):
         nlp.initialize(lambda: [example])
-    assert classifier.labels == ("ORG",)
+    assert fresh.labels == ("ORG",)
 
 
 def test_candidates_of_a_span_ruler():
@@ -349,6 +350,13 @@ def test_negatives_can_be_sampled():
         assert len(kept) == 2 + 2 * 2
         assert all(span in kept for span in gold.spans.tolist())
     assert draws[0].spans.tolist() != draws[1].spans.tolist()
+
+
+def test_labels_added_before_initialization_stay():
+    nlp, classifier = small_pipeline(NGRAMS)
+    classifier.add_label("MISC")
+    nlp.initialize(lambda: nested_examples(nlp))
+    assert classifier.labels == ("MISC", *LABELS)
 
 
 def test_add_label_keeps_what_was_learned():

@@ -84,6 +84,8 @@ def test_wiki_build(tmp_path):
         (("annotate", "a.txt", "out", "--lang", "zh"), "HE300"),
         (("annotate", "a", "b", "--lang", "zh", "--nouns", "lac", "-g", "names"), "HE300"),
         (("annotate", "a.txt", "out", "--lang", "zh", "--nouns", "pipeline"), "HE004"),
+        (("annotate", "a", "b", "-l", "zh", "--nouns", "lac", "--matching", "every"), "HE302"),
+        (("annotate", "a", "b", "-l", "zh", "-g", "names", "--max-words", "2"), "HE302"),
         (("wiki", "build", "missing.xml", "--out", "out", "--lang", "en"), "HE075"),
         (("wiki", "build", "x.xml", "--out", "o", "--lang", "en", "--engine", "spark"), "HE004"),
     ],

@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, List
 
 import numpy
 import pytest
@@ -136,6 +136,10 @@ def test_labels(make_pipeline: Make, initialized: Make) -> None:
     nlp.config["initialize"]["components"][NAME] = {"labels": ["PER", "ORG", "GPE"]}
     nlp.initialize(lambda: make_examples(nlp))
     assert nlp.get_pipe(NAME).label_data == ["PER", "ORG", "GPE"]
+    nlp = make_pipeline()
+    nlp.get_pipe(NAME).add_label("ORG")
+    nlp.initialize(lambda: make_examples(nlp))
+    assert nlp.get_pipe(NAME).labels == ("ORG", "GPE", "PER")
     nlp = make_pipeline()
     with pytest.raises(ValueError, match=rf"\[HE003\].*'{NAME}' has no labels"):
         nlp.initialize(lambda: [make_example(nlp, ["我"], [])])
@@ -457,15 +461,6 @@ def test_the_pipe_equals_calls_one_by_one(trained: Language) -> None:
     for text, doc in zip(texts, together, strict=True):
         forget(trained)
         assert_close(trained(text), doc, 1e-5)
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """OpenMP's threads do not survive a fork: a child that asks for several waits for ever."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.slow

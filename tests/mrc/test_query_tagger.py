@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, List
 
 import numpy
 import pytest
@@ -133,6 +133,10 @@ def test_labels(make_pipeline: Make, initialized: Make) -> None:
     nlp.config["initialize"]["components"][NAME] = {"labels": ["PER", "ORG", "GPE"]}
     nlp.initialize(lambda: make_examples(nlp))
     assert tagger_of(nlp).label_data == ["PER", "ORG", "GPE"]
+    nlp = make_pipeline(queries=None)
+    tagger_of(nlp).add_label("ORG")
+    nlp.initialize(lambda: make_examples(nlp))
+    assert tagger_of(nlp).labels == ("ORG", "GPE", "PER")
     nlp = make_pipeline()
     with pytest.raises(ValueError, match=rf"\[HE003\].*'{NAME}' has no labels"):
         nlp.initialize(lambda: [make_example(nlp, ["我"], [])])
@@ -567,15 +571,6 @@ def test_candidates_for_a_classifier(trained_folder: Path) -> None:
     doc = nlp(make_doc(nlp, sentence(0)[0]))
     assert group_of(doc, "candidates") == [(0, 2, ""), (4, 6, "")]
     numpy.testing.assert_array_equal(scores_of(doc, "candidates"), scores_of(doc))
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """OpenMP's threads do not survive a fork: a child that asks for several waits for ever."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.slow

@@ -226,6 +226,15 @@ def test_add_label_keeps_what_is_known(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_labels_added_before_initialization_stay(name):
+    nlp, tagger = tagger_pipeline(name)
+    with pytest.warns(UserWarning, match="HW005.* MISC:") if name == NAMES[1] else nullcontext():
+        tagger.add_label("MISC")
+        nlp.initialize(lambda: flat_examples(nlp))
+    assert tagger.labels[0] == "MISC" and set(tagger.labels) > {"MISC"}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_odd_texts(name):
     nlp, _tagger = tagger_pipeline(name, max_length=16)
     train(nlp, flat_examples(nlp), epochs=40)

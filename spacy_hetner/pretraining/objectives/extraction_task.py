@@ -16,7 +16,7 @@ from typing import (
 import numpy
 import pyarrow as pa
 
-from ...corpora.records import UNKNOWN, Record, outermost_spans
+from ...corpora.records import CLUSTERS, Record, outermost_spans
 from ...corpora.steps import DROPPED, LABELS
 from ...encoders.pieces import first_pieces
 from ...encoders.windows import strided_windows
@@ -27,21 +27,25 @@ from ...mrc.inputs import PairReader, TextPieces
 from ...mrc.loss import UNSAID
 from ...types import LabelledSpan
 from .objective import Instance, instance_schema
-from .reading import PieceReader, choose_windows, stored_records, to_batch
+from .reading import (
+    CUT,
+    NOT_LEARNT,
+    NOTHING_SAID,
+    OVERLAPPING,
+    TOO_LONG,
+    TOTALS,
+    WITHOUT_PIECES,
+    PieceReader,
+    choose_windows,
+    stored_records,
+    to_batch,
+    unknown_tokens,
+)
 
 SCHEME = "BMES"
-CLUSTERS = "clusters"
-"""The key in ``Record.meta`` of the cluster of each span, in the order of the spans."""
-
 NO_CLUSTER = -1
 STARTS, ENDS = 1, 2
 """In ``tags`` under a query: bits of tokens that a span begins, and ends with."""
-
-TOTALS, NOT_LEARNT, CUT = "totals", "mentions of labels not in training", "cut"
-OVERLAPPING = "mention inside or across another"
-WITHOUT_PIECES = "mention without pieces"
-NOTHING_SAID = "window of which nothing is known"
-TOO_LONG = "mention longer than what windows share"
 
 SPAN_COLUMNS = 4
 """Numbers that ``spans`` has of each: first token, last + 1, label, cluster."""
@@ -207,10 +211,7 @@ class _Cutter:
 
     def _instances(self, record: Record, text: TextPieces) -> Iterator[Instance]:
         taught, missed = self._taught(record, text)
-        unknown = numpy.zeros(len(record.tokens), dtype=bool)
-        for start, end in record.meta.get(UNKNOWN, ()):
-            unknown[start:end] = True
-        unsaid = unknown[text.tokens]
+        unsaid = unknown_tokens(record)[text.tokens]
         if self.task.queries is None:
             yield from self._of_frame(text, 0, taught, unsaid, missed)
             return

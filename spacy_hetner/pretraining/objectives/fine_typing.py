@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Dict, List, Literal, Mapping, Optional, Sequen
 
 import pyarrow.compute as pc
 
+from ...corpora.records import CLUSTERS as CLUSTERS_OF_SPANS
 from ...encoders.heads import TaughtHead
 from ...engine.tables import parquet_shards, read_shard
 from ...errors import Errors
@@ -145,6 +146,6 @@ def _any_clusters(train: Sequence[PathLike]) -> bool:
     """Whether any record of some stores says something of clusters."""
     for shard in parquet_shards(train):
         for batch in read_shard(shard, ["meta"]):
-            if pc.any(pc.match_substring(batch["meta"], f'"{CLUSTERS}"')).as_py():
+            if pc.any(pc.match_substring(batch["meta"], f'"{CLUSTERS_OF_SPANS}"')).as_py():
                 return True
     return False

@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from ...corpora.records import Record
+from ...corpora.records import UNKNOWN, Record
 from ...corpora.steps import LABELS, Step, count_labels, replace_columns
 from ...corpora.stores import SCHEMA, from_table
 from ...encoders.hugging_face import load_outline, longest_input
@@ -22,6 +22,13 @@ from ...types import PathLike
 from .objective import LENGTH, Instance
 
 _RECORDS = 1024
+
+# What becomes of the mentions of records, as it is counted.
+TOTALS, NOT_LEARNT, CUT = "totals", "mentions of labels not in training", "cut"
+OVERLAPPING = "mention inside or across another"
+WITHOUT_PIECES = "mention without pieces"
+NOTHING_SAID = "window of which nothing is known"
+TOO_LONG = "mention longer than what windows share"
 
 
 class PieceReader:
@@ -91,6 +98,14 @@ def choose_windows(
         else:
             cut += 1
     return chosen, cut
+
+
+def unknown_tokens(record: Record) -> numpy.ndarray:
+    """The tokens of which nothing is known, see ``corpora.records.UNKNOWN``: bool ``(n,)``."""
+    unknown = numpy.zeros(len(record.tokens), dtype=bool)
+    for start, end in record.meta.get(UNKNOWN, ()):
+        unknown[start:end] = True
+    return unknown
 
 
 def label_counts(train: Sequence[PathLike]) -> Dict[str, int]:

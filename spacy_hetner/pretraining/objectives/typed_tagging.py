@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout
 
-from ...corpora.records import UNKNOWN, Record, outermost_spans
+from ...corpora.records import Record, outermost_spans
 from ...corpora.steps import DROPPED, LABELS, Relabel
 from ...encoders.pieces import Pieces, first_pieces
 from ...encoders.windows import strided_windows
@@ -39,6 +39,13 @@ from ...types import LabelledSpan, PathLike
 from ...validation import check_count, check_range
 from .objective import Batch, Instance, Learner, Objective, instance_schema
 from .reading import (
+    CUT,
+    NOT_LEARNT,
+    NOTHING_SAID,
+    OVERLAPPING,
+    TOO_LONG,
+    TOTALS,
+    WITHOUT_PIECES,
     PieceReader,
     choose_windows,
     flat_places,
@@ -46,18 +53,13 @@ from .reading import (
     pad,
     stored_records,
     to_batch,
+    unknown_tokens,
 )
 
 SCHEME = "BIO"
 UNSAID = -1
 """In ``tags``: nothing is known of the token. Below it the tags B (-2) and I (-3) of mentions of
 labels that the training data lacks; from 0 on the numbers of ``TagSet``."""
-
-TOTALS, NOT_LEARNT, CUT = "totals", "mentions of labels not in training", "cut"
-OVERLAPPING = "mention inside or across another"
-WITHOUT_PIECES = "mention without pieces"
-NOTHING_SAID = "window of which nothing is known"
-TOO_LONG = "mention longer than what windows share"
 
 _NO_LABEL = ""  # stands for all labels that are not learnt; no label is empty
 
@@ -326,10 +328,7 @@ class _Cutter:
         ]
         tags = self.tag_set.encode(spans, len(tokens))
         tags = numpy.where(tags < self.n_tags, tags, self.n_tags - 2 - tags)
-        unknown = numpy.zeros(len(record.tokens), dtype=bool)
-        for start, end in record.meta.get(UNKNOWN, ()):
-            unknown[start:end] = True
-        return numpy.where(unknown[tokens] & (tags == 0), UNSAID, tags)
+        return numpy.where(unknown_tokens(record)[tokens] & (tags == 0), UNSAID, tags)
 
     def _count(self, section: str, cause: str, number: int) -> None:
         if number:
