@@ -29,11 +29,11 @@ from pretrain import (  # noqa: E402
     CpuOption,
     OverrideOption,
     ResultsOption,
-    copy_encoder,
     describe_hardware,
     describe_run,
     parse_overrides,
     stage_of,
+    teach,
 )
 
 from spacy_hetner.corpora.text_store import ORIGIN, PARTS  # noqa: E402
@@ -42,7 +42,6 @@ from spacy_hetner.pretraining.adapt import write_adaptation  # noqa: E402
 from spacy_hetner.pretraining.job import open_job, prepare  # noqa: E402
 from spacy_hetner.pretraining.settings import resolve_settings  # noqa: E402
 from spacy_hetner.pretraining.stage import lineage_of  # noqa: E402
-from spacy_hetner.pretraining.train import pretrain  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "adaptation"
 ALIGNED = "aligned"
@@ -195,10 +194,7 @@ def run(
     planned, folder = (work / kind / name for kind in ("planned", "runs"))
     steps = count_steps(configure(planned, max_epochs=1), planned, lesson, text)
     config = configure(folder, max_epochs=0, max_steps=steps)
-    outcome = pretrain(config, folder, resume=True, cpu=cpu)
-    if not outcome.finished:
-        raise typer.Exit(1)  # told to stop: the same command goes on
-    copy_encoder(outcome.encoder, encoder.parent / name)
+    teach(config, folder, encoder.parent / name, cpu)
     record(folder, name, cpu=cpu, results=results)
 
 

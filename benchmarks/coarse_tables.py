@@ -59,7 +59,9 @@ Chinese dump at hand; its dictionaries were chosen by how they match dev. Twitte
 of a slice of English Wikipedia, and tweets in which names of the dictionaries stand; no dictionary
 has names of OTHER, which is a seventh of the gold. Strict scores of flat entities in percent: mean
 ± sample standard deviation over the seeds. Minutes are those of training steps. *Paper* has
-BERT-base, a whole Wikipedia and gazetteers of its own.
+BERT-base, a whole Wikipedia and gazetteers of its own. A head has thirty times the learning rate of
+its encoder: with the same rate for both, the tagger on the dictionaries' labels of E-commerce had F
+30.5 on dev after three epochs, where it had 42.2 with that (seed 0).
 """
 
 TUNED = """\

@@ -34,12 +34,12 @@ from pretrain import (  # noqa: E402
     OverrideOption,
     ResultsOption,
     Row,
-    copy_encoder,
     describe_hardware,
     describe_run,
     in_random_order,
     parse_overrides,
     stage_of,
+    teach,
 )
 
 from spacy_hetner.corpora.distant import annotate  # noqa: E402
@@ -55,7 +55,6 @@ from spacy_hetner.gazetteers.source import Source  # noqa: E402
 from spacy_hetner.losses import Losses  # noqa: E402
 from spacy_hetner.pretraining.settings import read_config  # noqa: E402
 from spacy_hetner.pretraining.stage import lineage_of  # noqa: E402
-from spacy_hetner.pretraining.train import pretrain  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "decoupled" / "stages"
 CORPUS, SOURCE = "weibo_names", "weibo"
@@ -255,10 +254,7 @@ def run(
     }
     config = read_config(ROOT / "configs" / f"{chosen.config}.cfg", overrides)
     folder = work / "runs" / name
-    outcome = pretrain(config, folder, resume=True, cpu=cpu)
-    if not outcome.finished:
-        raise typer.Exit(1)  # told to stop: the same command goes on
-    copy_encoder(outcome.encoder, encoder.parent / name)
+    teach(config, folder, encoder.parent / name, cpu)
     record(folder, stage, cpu=cpu, results=results)
 
 

@@ -29,13 +29,13 @@ SPEED = """\
 ### Speed of the scorer
 
 The scorer of `configs/decoupled.cfg` beside a loop that cuts and encodes every mention and every
-context singly, in turns, in float32, CPU time:
+context singly, in turns, in float32:
 [`decoupled_speed.py`](../benchmarks/decoupled_speed.py). Both give the same probabilities. The
 context of a candidate is as long as its sentence and no other's, so none is saved, and one core
 computes a long row nearly as fast alone as in a batch: the gain is the larger the shorter the
-sentences are. *Distinct* are the mentions of a batch, equal ones counted once, against its
-candidates; *hits* are those of them that an earlier batch of 256 sentences had. *Recall* is the
-share of gold spans among the candidates.
+sentences are, and the more threads share a batch. *Distinct* are the mentions of a batch, equal
+ones counted once, against its candidates; *hits* are those of them that an earlier batch of 256
+sentences had. *Recall* is the share of gold spans among the candidates.
 """
 
 STAGES = """\

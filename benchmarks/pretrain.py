@@ -23,6 +23,7 @@ from typing import Annotated, Any, Dict, Iterable, List, NamedTuple, Optional, S
 
 import torch
 import typer
+from thinc.api import Config
 
 from spacy_hetner.corpora.convert import convert
 from spacy_hetner.corpora.records import Record
@@ -218,6 +219,15 @@ def copy_encoder(encoder: Path, to: Path) -> None:
         shutil.copytree(encoder, copy, dirs_exist_ok=True)
 
 
+def teach(config: Config, folder: Path, to: Path, cpu: bool) -> None:
+    """Do a run, or go on with it, and leave its encoder in a folder; where it is told to stop, the
+    command ends, and the same command goes on."""
+    outcome = pretrain(config, folder, resume=True, cpu=cpu)
+    if not outcome.finished:
+        raise typer.Exit(1)
+    copy_encoder(outcome.encoder, to)
+
+
 PoolArgument = Annotated[str, typer.Argument(help=f"One of: {', '.join(POOLS)}")]
 NameOption = Annotated[Optional[str], typer.Option(help="Of the new encoder; default: by the pool")]
 OverrideOption = Annotated[List[str], typer.Option(help="dotted.key=JSON of the config")]
@@ -263,10 +273,7 @@ def run(
         **parse_overrides(override),
     }
     folder = work / "runs" / name
-    outcome = pretrain(read_config(CONFIG, overrides), folder, resume=True, cpu=cpu)
-    if not outcome.finished:
-        raise typer.Exit(1)  # told to stop: the same command goes on
-    copy_encoder(outcome.encoder, encoder.parent / name)
+    teach(read_config(CONFIG, overrides), folder, encoder.parent / name, cpu)
     record(folder, pool, name, cpu=cpu, results=results)
 
 

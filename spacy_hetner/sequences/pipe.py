@@ -103,7 +103,7 @@ class TagPipe(LabelledPipe):
         chain = self._chain([xp2torch(part) for part in scores], sentences.packing)
         tags = best_tags(chain, sentences.packing)[:, sentences.packing.rows]
         found = [
-            self._spans_of(tags[:, start : start + len(doc)].tolist(), bounds)
+            self._spans_of(doc, tags[:, start : start + len(doc)], bounds)
             for doc, bounds, start in zip(docs, sentences.bounds, _starts(docs), strict=True)
         ]
         probabilities = iter(self._span_scores(chain, sentences.packing, tags, docs, found))
@@ -264,15 +264,19 @@ class TagPipe(LabelledPipe):
             ),
         )
 
-    def _spans_of(self, tags: List[List[int]], bounds: SpanArray) -> List[Tuple[int, LabelledSpan]]:
-        """Layer and span of all that a doc's tags, a list a layer, say: in document order, each
-        labelled span once."""
+    def _spans_of(
+        self, doc: Doc, tags: Tensor, bounds: SpanArray
+    ) -> List[Tuple[int, LabelledSpan]]:
+        """Layer and span of all that a doc's tags, (layers, n_tokens), say: in document order, each
+        labelled span once. White space may lie in a span, but says nothing: an encoder reads none.
+        """
         found: Dict[LabelledSpan, int] = {}
-        for number, layer in enumerate(tags):
-            for start, end in bounds.tolist():
-                for span in self.tag_set.decode(layer[start:end]):
-                    moved = LabelledSpan(span.start + start, span.end + start, span.label)
-                    found.setdefault(moved, number)
+        words = numpy.flatnonzero(doc.to_array("IS_SPACE") == 0)
+        for start, end in numpy.searchsorted(words, bounds).tolist():
+            for number, layer in enumerate(tags[:, words[start:end]].tolist()):
+                for span in self.tag_set.decode(layer):
+                    first, last = words[[start + span.start, start + span.end - 1]].tolist()
+                    found.setdefault(LabelledSpan(first, last + 1, span.label), number)
         order = sorted(found, key=lambda span: (span.start, -span.end, span.label))
         return [(found[span], span) for span in order]
 

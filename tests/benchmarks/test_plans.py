@@ -57,7 +57,9 @@ def test_every_encoder_is_fine_tuned_alike(plans: ModuleType) -> None:
 
 def test_adapted_encoders_are_compared_on_dev(plans: ModuleType, repo_root: Path) -> None:
     commands = plans.PLANS["adapted"]
-    assert len(commands) == len(plans.ADAPTED_ENCODERS) * 4 * 3
+    assert len(commands) == (len(plans.ADAPTED_ENCODERS) + 1) * 4 * 3
+    spread = [command for command in commands if command[-1] == plans.FULL_VOCABULARY]
+    assert len(spread) == 4 * 3 and all(command[1:4] == plans.PIECES[:3] for command in spread)
     for name in plans.ADAPTED_ENCODERS:
         own = [command[:-1] for command in commands if command[-1] == name]
         assert own == [command[:-1] for command in commands if command[-1] == plans.CHINESE_ENCODER]

@@ -107,6 +107,22 @@ def test_it_says_what_the_stage_said(repo_root: Path, taught: Path, crf: bool) -
     assert {label for spans in found for *_, label in spans} == set(LABELS)
 
 
+def test_white_space_says_nothing(repo_root: Path, taught: Path) -> None:
+    """The stage reads none, whose vector is of no piece: a span goes on behind it."""
+    nlp = initialized(config_of(repo_root, taught))
+    (text, *_), crossed = TEXTS, 0
+    for place in range(len(text) + 1):
+        words = [*text[:place], "\u3000", *text[place:]]
+        wanted = [
+            (start + (start >= place), end + (end > place), label)
+            for start, end, label in expected(taught, text)
+        ]
+        crossed += any(end - start > 1 and start < place < end for start, end, _ in wanted)
+        doc = make_doc(nlp, words, spaces=[False] * len(words))
+        assert group_of(nlp(doc)) == wanted
+    assert crossed
+
+
 def test_as_assembled_and_saved(repo_root: Path, taught: Path, tmp_path: Path) -> None:
     """By spaCy's own command; the pipeline does not need the folder any more."""
     config_of(repo_root, taught).to_disk(tmp_path / "config.cfg", interpolate=False)

