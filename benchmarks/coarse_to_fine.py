@@ -67,8 +67,6 @@ FORWARD = 1 / 3
 SETTINGS: Dict[str, Any] = {
     "pretraining.accumulate": 2,
     "pretraining.sampler.batch_pieces": 1024,
-    # Vectors of E5 are much alike, so that a head of the encoder's rate learns next to nothing.
-    "pretraining.optimizer.head_rate": 30.0,
     **{f"coarse_to_fine.{stage}.learn_rate": 2e-4 for stage in STAGES},
 }
 CURVES: Dict[str, Tuple[float, ...]] = {
