@@ -62,9 +62,9 @@ dev parts, since the encoder of other tables is chosen by them. Cells are strict
 sets, *better in* in how many of the pairs of runs adaptation was ahead.
 
 The bar that was set beforehand, ten points on Weibo, is missed. What was tried next needs no
-adaptation: `pieces+characters` reads pieces of the full vocabulary, gives every character the vector
-of its piece, and joins an embedding of the character itself to it, with an encoder that has nearly
-four times the weights.
+adaptation: `pieces+characters` reads pieces of the full vocabulary, gives every character the
+vector of its piece, and joins an embedding of the character itself to it, with an encoder that has
+nearly four times the weights.
 """
 
 CURVE = """\

@@ -2,14 +2,14 @@
 
     python benchmarks/coarse_to_fine.py run ecommerce cofee --encoder encoders/NAME \
         --data MIRROR --corpus corpus --work coarse
-    python benchmarks/coarse_to_fine.py estimate ecommerce cofee ...   (the same options)
+    python benchmarks/coarse_to_fine.py run ecommerce cofee --estimate ...   (the same options)
     python benchmarks/coarse_to_fine.py plan ecommerce --seeds 3 --curves cofee ...   (the same)
     python benchmarks/coarse_to_fine.py pictures
 
 What it learns from: ``weak_knowledge.py``. The pipeline is made of what a run leaves without
 training, and scored on dev and test; dev chooses among the rounds of a run, as in the paper. A row
 that is there is not computed again, a run that was cut off goes on. Its encoder lies in the end in
-the folder of the one it comes from, where ``plans.py coarse_to_fine`` fine-tunes it. ``estimate``
+the folder of the one it comes from, where ``plans.py coarse_to_fine`` fine-tunes it. ``--estimate``
 tells how long a run takes, after 20 steps of each of its stages.
 """
 
@@ -287,6 +287,21 @@ def probe(config: Config, cpu: bool) -> Dict[str, Tuple[int, float]]:
     return found
 
 
+def tell_time(run: Run, config: Config, cpu: bool) -> None:
+    """How long a run takes, by a few steps of each stage."""
+    total = 0.0
+    for stage, (pieces, rate) in probe(config, cpu).items():
+        rounds = run.epochs[STAGES.index(stage)]
+        again = 0.0 if stage == SPANS else FORWARD  # labels are picked, or vectors computed
+        seconds = rounds * (1 + again) * pieces / rate
+        total += seconds
+        typer.echo(
+            f"{stage}: {pieces:,} pieces an epoch, {rate:,.0f} pieces/s, {rounds} epochs: "
+            f"{seconds / 60:,.1f} min"
+        )
+    typer.echo(f"{run.system} on {run.data}: {total / 60:,.1f} min, without the scoring of dev")
+
+
 DataArgument = Annotated[str, typer.Argument(help=f"One of: {', '.join(KNOWLEDGE)}")]
 SystemArgument = Annotated[str, typer.Argument(help=f"One of: {', '.join(SYSTEMS)}")]
 EncoderOption = Annotated[Path, typer.Option(exists=True, help="Encoder folder to start from")]
@@ -333,6 +348,7 @@ def run_one(
     override: OverrideOption = [],  # noqa: B006
     cpu: CpuOption = False,
     results: ResultsOption = RESULTS,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Tell how long it takes")] = False,
 ) -> None:
     """Make what is learned from, learn it, score it, write the row."""
     run = make_run(
@@ -343,6 +359,9 @@ def run_one(
         typer.echo(f"have {run.name}.json")
         return
     stores = make_stores(data, mirror, work, sentences, names)
+    if estimate:
+        tell_time(run, run.config(encoder, stores, corpus / data / "dev.parquet"), cpu)
+        return
     start = time.perf_counter()
     lang, folder = KNOWLEDGE[data].lang, work / "runs" / run.name
     told: Row = {}
@@ -380,45 +399,6 @@ def run_one(
         remove_folder(folder)
     parts = [f"{part} F {row['scores'][part]['f']:.4f}" for part in ("dev", "test")]
     typer.echo(f"{run.name}: {', '.join(parts)}, {taught:,.0f} s")
-
-
-@app.command()
-def estimate(
-    data: DataArgument,
-    system: SystemArgument,
-    encoder: EncoderOption,
-    mirror: MirrorOption,
-    corpus: CorpusOption,
-    work: WorkOption,
-    seed: int = 0,
-    sentences: SentencesOption = 4000,
-    names: NamesOption = 1.0,
-    epochs: EpochsOption = "3,6,3",
-    steps: StepsOption = 0,
-    delta: DeltaOption = 0.1,
-    clusters: ClustersOption = 23,
-    precision: PrecisionOption = "bf16",
-    override: OverrideOption = [],  # noqa: B006
-    cpu: CpuOption = False,
-) -> None:
-    """Tell how long a run takes, by a few steps of each stage."""
-    run = make_run(
-        data, system, encoder, seed=seed, sentences=sentences, names=names, epochs=epochs,
-        steps=steps, delta=delta, clusters=clusters, precision=precision, override=override,
-    )  # fmt: skip
-    stores = make_stores(data, mirror, work, sentences, names)
-    config = run.config(encoder, stores, corpus / data / "dev.parquet")
-    total = 0.0
-    for stage, (pieces, rate) in probe(config, cpu).items():
-        rounds = run.epochs[STAGES.index(stage)]
-        again = 0.0 if stage == SPANS else FORWARD  # labels are picked, or vectors computed
-        seconds = rounds * (1 + again) * pieces / rate
-        total += seconds
-        typer.echo(
-            f"{stage}: {pieces:,} pieces an epoch, {rate:,.0f} pieces/s, {rounds} epochs: "
-            f"{seconds / 60:,.1f} min"
-        )
-    typer.echo(f"{system} on {data}: {total / 60:,.1f} min, without the scoring of dev")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

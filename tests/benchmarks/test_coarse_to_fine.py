@@ -79,7 +79,7 @@ def test_runs_leave_rows_and_share_what_is_the_same(
 
 
 def test_time_is_told_after_a_few_steps(coarse: ModuleType, work: Path) -> None:
-    told = call(coarse, work, "estimate", "cofee")
+    told = call(coarse, work, "run", "cofee", "--estimate")
     for stage in coarse.STAGES:
         assert f"{stage}: " in told
     assert "pieces an epoch" in told and not list((work / "work").glob("runs/*"))
