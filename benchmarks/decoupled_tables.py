@@ -135,7 +135,17 @@ def _tuned(rows: Sequence[Row]) -> str:
             f"{machine_of(first)}.\n"
         )
         lines = sorted(group_rows(group, LINE).values(), key=_line_place)
-        head = ["", "F", "gain", "P", "R", "recall", "candidates a gold span", "seeds", "minutes"]
+        head = [
+            "",
+            "F",
+            "gain",
+            "P",
+            "R",
+            "recall",
+            "candidates a gold span",
+            "seeds",
+            "CPU minutes",
+        ]
         parts.append(markdown_table(head, [_line(line, lines) for line in lines]))
     return "\n".join([*parts, _missing(rows)])
 
@@ -156,7 +166,7 @@ def _line(line: Sequence[Row], lines: Sequence[Sequence[Row]]) -> List[str]:
         "" if recall is None else f"{100 * recall:.1f}",
         "" if cost is None else f"{cost:.1f}",
         str(len(line)),
-        f"{statistics.mean(row['train_wall_s'] for row in line) / 60:.0f}",
+        f"{statistics.mean(row['train_cpu_s'] for row in line) / 60:.0f}",
     ]
 
 

@@ -56,7 +56,7 @@ TUNED: Dict[str, Any] = {
     "learn_rate": 2e-4,
     "override": [],
     "precision": "bf16",
-    "train_wall_s": 90.0,
+    "train_cpu_s": 90.0,
     **MACHINE,
 }
 
