@@ -25,7 +25,7 @@ demo:
 
 # The wheel is made from the sdist, and the tests see the wheel and not this folder: pytest's own
 # command, unlike python -m pytest, does not put the current folder on the path. There is a process
-# for each processor, which keeps to it.
+# for each processor, at most four, and each keeps to one thread.
 test:
 	$(PYTHON) -m venv --clear "$(TEST)"
 	rm -rf build

@@ -74,7 +74,6 @@ CURVES: Dict[str, Tuple[float, ...]] = {
     "names": (0.05, 0.1, 0.25, 0.5, 1.0),
     "clusters": (4, 10, 23, 50, 90),
 }
-CURVED = ("cofee", "cofee-tagger")
 AXES = {"delta": "threshold of picking", "names": "share of the names", "clusters": "clusters K"}
 
 Row = Dict[str, Any]
@@ -355,7 +354,7 @@ def run_one(
         data, system, encoder, seed=seed, sentences=sentences, names=names, epochs=epochs,
         steps=steps, delta=delta, clusters=clusters, precision=precision, override=override,
     )  # fmt: skip
-    if (results / f"{run.name}.json").exists():
+    if not estimate and (results / f"{run.name}.json").exists():
         typer.echo(f"have {run.name}.json")
         return
     stores = make_stores(data, mirror, work, sentences, names)
@@ -444,11 +443,10 @@ def curve_of(rows: List[Row], name: str) -> Dict[str, List[Tuple[float, float]]]
     are otherwise the same; the largest group of them, where there are several."""
     groups: Dict[str, Dict[str, List[Tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        if row["system"] in CURVED:
-            same = {key: row[key] for key in Run._fields if key != name}
-            point = (float(row[name]), 100 * row["scores"]["dev"]["f"])
-            line = f"{row['data']}, {row['system']}"
-            groups[line][json.dumps(same, sort_keys=True)].append(point)
+        same = {key: row[key] for key in Run._fields if key != name}
+        point = (float(row[name]), 100 * row["scores"]["dev"]["f"])
+        line = f"{row['data']}, {row['system']}"
+        groups[line][json.dumps(same, sort_keys=True)].append(point)
     largest = {line: max(found.values(), key=len) for line, found in groups.items()}
     return {line: sorted(points) for line, points in largest.items() if len(points) > 1}
 

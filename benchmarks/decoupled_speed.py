@@ -11,7 +11,6 @@ weights decide about none of it: without ``--pipeline`` the classifiers are as t
 """
 
 import json
-import platform
 import statistics
 import sys
 import time
@@ -32,6 +31,7 @@ from spacy.util import minibatch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 from accuracy import build_config  # noqa: E402
+from pretrain import describe_hardware  # noqa: E402
 
 from spacy_hetner.decoupled.component import DecoupledScorer  # noqa: E402
 from spacy_hetner.decoupled.inputs import RegionReader, read_docs  # noqa: E402
@@ -232,7 +232,7 @@ def main(
         "batch_size": nlp.batch_size,
         "whole": count(nlp, examples),
         "race": race(nlp, list(islice(docs, sentences)), rounds),
-        "hardware": f"{platform.machine()}, {threads} thread(s), no GPU",
+        "hardware": describe_hardware(cpu=True),
         "versions": {"spacy": spacy.__version__, "torch": torch.__version__},
     }
     typer.echo(json.dumps(row, indent=1))

@@ -135,17 +135,8 @@ def _tuned(rows: Sequence[Row]) -> str:
             f"{machine_of(first)}.\n"
         )
         lines = sorted(group_rows(group, LINE).values(), key=_line_place)
-        head = [
-            "",
-            "F",
-            "gain",
-            "P",
-            "R",
-            "recall",
-            "candidates a gold span",
-            "seeds",
-            "CPU minutes",
-        ]
+        head = ["", "F", "gain", "P", "R", "recall", "candidates a gold span"]
+        head += ["seeds", "CPU minutes"]
         parts.append(markdown_table(head, [_line(line, lines) for line in lines]))
     return "\n".join([*parts, _missing(rows)])
 

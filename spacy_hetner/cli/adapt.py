@@ -11,8 +11,8 @@ from ..corpora.readers.texts import language_code
 from ..corpora.text_store import collect_texts
 from ..engine.make import make_engine
 from ..errors import Errors
-from .job import CpuOption, SeedOption, StrictOption, WorkersOption, counts_table
-from .pretrain import tell_outcome
+from .job import SeedOption, StrictOption, WorkersOption, counts_table
+from .pretrain import CpuOption, tell_outcome
 from .text import sources_table
 
 

@@ -24,8 +24,8 @@ from .job import (
 )
 
 OF_GAZETTEERS = (
-    *("matching", "conflict", "unmatched", "matched_only", "non_entities", "max_region"),
-    "seed",
+    *("matching", "conflict", "unmatched", "matched_only"),
+    *("non_entities", "max_region", "seed"),
 )
 OF_NOUNS = ("max_words", "min_chars", "min_nouns", "max_tokens", "segmenter")
 

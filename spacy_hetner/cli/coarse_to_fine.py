@@ -11,15 +11,15 @@ from typer import Argument, Context, Option
 from ..engine.make import make_engine
 from ..errors import Errors
 from ..validation import check_choice
-from .job import (
+from .job import EngineOption, WorkersOption
+from .pretrain import (
+    LAUNCHERS,
     CodeOption,
     CpuOption,
-    EngineOption,
     RestartsOption,
     TrainerAddressOption,
-    WorkersOption,
+    tell_outcome,
 )
-from .pretrain import LAUNCHERS, tell_outcome
 
 if TYPE_CHECKING:
     from thinc.api import Config

@@ -1,6 +1,5 @@
 """What all commands that run a job over shards have in common: their options and their summary."""
 
-from pathlib import Path
 from typing import Annotated, List, Optional, Sequence
 
 from typer import Option
@@ -14,17 +13,6 @@ EngineOption = Annotated[
 AddressOption = Annotated[
     str, Option("--address", help="ray: address of the cluster; default: start one here")
 ]
-RestartsOption = Annotated[
-    int, Option("--restarts", help="torchrun, ray: start again after a crash, so often", min=0)
-]
-TrainerAddressOption = Annotated[
-    Optional[str], Option("--address", help="ray: of the cluster; default: start one here")
-]
-CodeOption = Annotated[
-    Optional[Path],
-    Option("--code", "-c", help="Python file with functions of your own, to be imported first"),
-]
-CpuOption = Annotated[bool, Option("--cpu", help="Leave GPUs alone")]
 WorkersOption = Annotated[
     Optional[int],
     Option("--workers", "-w", help="Processes; default: 1, with ray all processors", min=1),

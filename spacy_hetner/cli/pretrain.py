@@ -11,12 +11,24 @@ from wasabi import msg
 
 from ..errors import Errors
 from ..validation import check_choice
-from .job import CodeOption, CpuOption, RestartsOption, TrainerAddressOption
 
 if TYPE_CHECKING:
     from ..pretraining.train import Outcome
 
 LAUNCHERS = ("none", "torchrun", "ray")
+
+# What other commands that train an encoder ask for, too.
+RestartsOption = Annotated[
+    int, Option("--restarts", help="torchrun, ray: start again after a crash, so often", min=0)
+]
+TrainerAddressOption = Annotated[
+    Optional[str], Option("--address", help="ray: of the cluster; default: start one here")
+]
+CodeOption = Annotated[
+    Optional[Path],
+    Option("--code", "-c", help="Python file with functions of your own, to be imported first"),
+]
+CpuOption = Annotated[bool, Option("--cpu", help="Leave GPUs alone")]
 
 
 def pretrain_cli(

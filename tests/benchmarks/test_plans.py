@@ -55,6 +55,16 @@ def test_every_encoder_is_fine_tuned_alike(plans: ModuleType) -> None:
     assert all(str(plans.PRETRAINED_RESULTS) in command for command in commands)
 
 
+def test_what_cofee_taught_is_fine_tuned_where_it_lies(plans: ModuleType) -> None:
+    """By the names that `coarse_to_fine.py` gives, of the encoders that the page starts from."""
+    starts = {"ecommerce": plans.CHINESE_START, "twitter2015": plans.ENGLISH_ENCODER}
+    commands = plans.PLANS["coarse_to_fine"]
+    for data, start in starts.items():
+        own = {command[-1] for command in commands if command[0] == data}
+        assert {start, f"{start}-cofee-tagger-s0", f"{start}-cofee-s0"} < own
+        assert all(name.startswith(start) for name in own)
+
+
 def test_adapted_encoders_are_compared_on_dev(plans: ModuleType, repo_root: Path) -> None:
     commands = plans.PLANS["adapted"]
     assert len(commands) == (len(plans.ADAPTED_ENCODERS) + 1) * 4 * 3
@@ -94,7 +104,7 @@ def test_the_scorer_is_trained_alike_after_every_stage(plans: ModuleType) -> Non
     assert len(scorers) == len(plans.DECOUPLED_ENCODERS) * 2 * 3
     for name in plans.DECOUPLED_ENCODERS:
         own = [command[:-1] for command in scorers if command[-1] == name]
-        assert own == [c[:-1] for c in scorers if c[-1] == plans.DECOUPLED_START]
+        assert own == [c[:-1] for c in scorers if c[-1] == plans.CHINESE_START]
     assert all(plans.MORE_NOUNS in command for command in scorers)
     assert all(str(plans.DECOUPLED_RESULTS) in command for command in commands)
     assert sum(plans.TWO_ENCODERS in command for command in commands) == 2
