@@ -3,14 +3,14 @@
     python benchmarks/decoupled_stages.py prepare --data MIRROR --corpus corpus --work decoupled
     python benchmarks/decoupled_stages.py run names --encoder encoders/me5-small-zh-en-char \
         --work decoupled
-    python benchmarks/decoupled_stages.py record decoupled/runs/me5-names names
+    python benchmarks/decoupled_stages.py record decoupled/runs/me5-small-zh-en-char-names names
 
-``prepare`` writes ``corpus/weibo_names``, which is Weibo with its names only (PER for PER.NAM), a
-gazetteer of public dictionaries, its names as records, and sentences of public texts with the names
-that are found in them. Dictionaries of names hold common words, too: words that jieba does not know
-as names are left out, and are what is no name in the first stage; so are short names of people and
-of organisations. Of the sentences some are ``corpus/weibo_names/mixed.parquet``, for a tagger that
-is trained on distant labels as well.
+``prepare`` writes ``corpus/weibo_names``, which is Weibo with its names only (PER for PER.NAM),
+gazetteers of public dictionaries, their names as records, and sentences of public texts with the
+names that are found in them. Dictionaries of names hold common words, too: words that jieba does
+not know as names are left out, and are what is no name in the first stage. Short names of people
+and of organisations are learned there, but not looked for in texts. Of the sentences some are
+``corpus/weibo_names/mixed.parquet``, for a tagger that is trained on distant labels as well.
 
 The stages are ``names``, ``contexts`` and ``names-contexts``, which starts from the first. Each
 leaves its encoder beside the one given. A run that was cut off goes on. ``record`` writes the row
@@ -22,7 +22,7 @@ from dataclasses import replace
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Dict, List, NamedTuple, Set, Tuple
+from typing import Annotated, Any, Dict, Iterable, List, NamedTuple, Tuple
 
 import typer
 
@@ -51,6 +51,7 @@ from spacy_hetner.engine.make import make_engine  # noqa: E402
 from spacy_hetner.files import replacing, write_json  # noqa: E402
 from spacy_hetner.gazetteers.build import build_gazetteer  # noqa: E402
 from spacy_hetner.gazetteers.entries import read_entries  # noqa: E402
+from spacy_hetner.gazetteers.gazetteer import Gazetteer  # noqa: E402
 from spacy_hetner.gazetteers.source import Source  # noqa: E402
 from spacy_hetner.losses import Losses  # noqa: E402
 from spacy_hetner.pretraining.settings import read_config  # noqa: E402
@@ -58,6 +59,7 @@ from spacy_hetner.pretraining.stage import lineage_of  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "decoupled" / "stages"
 CORPUS, SOURCE = "weibo_names", "weibo"
+SCORED_ON = (SOURCE, "msra")
 NAMED = ".NAM"
 """What the label of a name ends with in Weibo; others are of nominal mentions."""
 
@@ -72,6 +74,9 @@ NAMES: List[Tuple[str, str, Dict[str, Any]]] = [
     ("ORG", "gazetteers/zh_companies/Company-Shorter-Form_28W.txt.xz", WAINSHINE),
 ]
 MIN_LENGTH = {"PER": 3, "GPE": 2, "ORG": 4}
+"""In characters, of names that are looked for in texts: shorter ones are too often other words.
+The names of the first stage are of any length, or it learns that short words are none: of those
+in Weibo more than a third of the people and half of the organisations have two characters."""
 NAME_TAGS = ("nr", "nrfg", "nrt", "ns", "nt", "nz")
 """What jieba's dictionary calls names."""
 
@@ -140,18 +145,35 @@ def common_words() -> List[str]:
 
 
 def write_lists(data: Path, work: Path) -> None:
-    """``lists/COMMON.txt``, and for each label the names that are long enough and not common."""
+    """``names/COMMON.txt``, of each label the names that are not common, ``names/LABEL.txt``, and
+    those of them that are long enough to be looked for, ``matched/LABEL.txt``."""
     common = common_words()
-    lists: Dict[str, Dict[str, None]] = {"COMMON": dict.fromkeys(common)}
-    left_out: Set[str] = set(common)
+    left_out = set(common)
+    names: Dict[str, Dict[str, None]] = {label: {} for label, _, _ in NAMES}
     for label, path, layout in NAMES:
         for file in Source(data / path, label=label, **layout).files():
             for entry in read_entries(file, Losses(strict=False)):
-                if len(entry.text) >= MIN_LENGTH[label] and entry.text not in left_out:
-                    lists.setdefault(label, {})[entry.text] = None
-    for label, names in lists.items():
-        with replacing(work / "lists" / f"{label}.txt") as partial:
-            partial.write_text("\n".join(names) + "\n", encoding="utf8")
+                if entry.text not in left_out:
+                    names[label][entry.text] = None
+    write_list(common, work / "names" / "COMMON.txt")
+    for label, own in names.items():
+        write_list(own, work / "names" / f"{label}.txt")
+        long_enough = [name for name in own if len(name) >= MIN_LENGTH[label]]
+        write_list(long_enough, work / "matched" / f"{label}.txt")
+
+
+def write_list(names: Iterable[str], path: Path) -> None:
+    """A name a line."""
+    with replacing(path) as partial:
+        partial.write_text("\n".join(names) + "\n", encoding="utf8")
+
+
+def make_gazetteer(lists: Path) -> Gazetteer:
+    """The gazetteer of the names in a folder that ``write_lists`` wrote; tells what is in it."""
+    sources = [Source(lists / f"{label}.txt", label=label) for label in MIN_LENGTH]
+    gazetteer, report = build_gazetteer(sources, conflict="all", normalize=["width"])
+    typer.echo(report.to_text())
+    return gazetteer
 
 
 @app.command()
@@ -164,12 +186,11 @@ def prepare(
     """Write the corpus of names, and what is learned from before it."""
     write_names(corpus)
     write_lists(data, work)
-    sources = [Source(work / "lists" / f"{label}.txt", label=label) for label in MIN_LENGTH]
-    gazetteer, report = build_gazetteer(sources, conflict="all", normalize=["width"])
-    gazetteer.to_disk(work / "gazetteer")
-    typer.echo(report.to_text())
-    common = [Source(work / "lists" / "COMMON.txt")]
-    counts = write_mentions(work / "gazetteer", work / "mentions", common, lang="zh", seed=seed)
+    make_gazetteer(work / "names").to_disk(work / "names" / "gazetteer")
+    make_gazetteer(work / "matched").to_disk(work / "matched" / "gazetteer")
+    common = [Source(work / "names" / "COMMON.txt")]
+    names = work / "names" / "gazetteer"
+    counts = write_mentions(names, work / "mentions", common, lang="zh", seed=seed)
     typer.echo(f"Names: {dict(counts['labels'])}")
     collect_texts(
         [f"{data}/unlabelled/{text}" for text in TEXTS],
@@ -177,7 +198,7 @@ def prepare(
         make_engine(),
         lang="zh",
         sentences=True,
-        exclude=[corpus / SOURCE / f"{part}.parquet" for part in ("dev", "test")],
+        exclude=[path for path in _held_out(corpus) if path.exists()],
         dev=DEV_SHARE,
         seed=seed,
     )
@@ -185,7 +206,7 @@ def prepare(
         counts = annotate(
             [work / "sentences" / part],
             work / "labelled" / part,
-            work / "gazetteer",
+            work / "matched" / "gazetteer",
             make_engine(),
             lang="zh",
             non_entities=1,
@@ -197,9 +218,14 @@ def prepare(
     write_parquet(islice(found, MIXED), corpus / CORPUS / "mixed.parquet")
 
 
+def _held_out(corpus: Path) -> List[Path]:
+    """What scores are to be computed on, of corpora that may not have been converted."""
+    return [corpus / data / f"{part}.parquet" for data in SCORED_ON for part in ("dev", "test")]
+
+
 def result_name(encoder: str, stage: str) -> str:
-    """What an encoder is called that has been taught a stage: ``me5-names``."""
-    return f"{encoder.partition('-')[0]}-{stage}"
+    """What an encoder is called that has been taught a stage."""
+    return f"{encoder}-{stage}"
 
 
 def make_row(run: Path, stage: str, hardware: str) -> Row:

@@ -2,6 +2,7 @@
 
 import statistics
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -10,6 +11,7 @@ sys.path.append(str(ROOT / "benchmarks"))
 from knowledge_tables import NO_ROWS, markdown_table  # noqa: E402
 from plans import (  # noqa: E402
     DECOUPLED_ENCODERS,
+    DECOUPLED_STAGES,
     MORE_NOUNS,
     PLANS,
     TWO_ENCODERS,
@@ -130,7 +132,8 @@ def _tuned(rows: Sequence[Row]) -> str:
     for group in group_rows(rows, (*TABLE, *MACHINE)).values():
         first = group[0]
         parts.append(
-            f"{first['train_sentences']:,} sentences, {first['split']} part, epochs: "
+            f"{TITLES[first['data']]}, {first['train_sentences']:,} sentences, "
+            f"{first['split']} part, epochs: "
             f"{first['epochs']}, sentences a batch: {first['batch_size']}, {first['precision']}; "
             f"{machine_of(first)}.\n"
         )
@@ -182,10 +185,17 @@ def _plain_of(line: Sequence[Row], lines: Sequence[Sequence[Row]]) -> Optional[S
     first = line[0]
     shared = ("system", "learn_rate")
     for other in lines:
-        is_plain = other[0]["encoder"] == DECOUPLED_ENCODERS[0] and not other[0]["tag"]
+        is_plain = other[0]["encoder"] == _start_of(first["encoder"]) and not other[0]["tag"]
         if is_plain and all(other[0][name] == first[name] for name in shared):
             return None if other is line else other
     return None
+
+
+def _start_of(encoder: str) -> str:
+    """The encoder that was taught the stages which this one is named after."""
+    stages = sorted(DECOUPLED_STAGES, key=len, reverse=True)
+    ends = (f"-{stage}" for stage in stages)
+    return next((encoder.removesuffix(end) for end in ends if encoder.endswith(end)), encoder)
 
 
 def _title(row: Row, lines: Sequence[Sequence[Row]]) -> str:
@@ -210,22 +220,32 @@ def _encoder_place(name: str) -> int:
 
 
 def _missing(rows: Sequence[Row]) -> str:
-    """A paragraph that names the runs of the plan which have no row."""
-    have = {_run_of(row) for row in rows if row["split"] == "test"}
-    gaps: Dict[str, List[str]] = {}
-    for arguments in PLANS["decoupled"]:
+    """A list of the runs of the plans which have no row."""
+    have = {_run_of(row) for row in rows}
+    gaps: Dict[str, Dict[str, List[str]]] = defaultdict(lambda: defaultdict(list))
+    for arguments in [*PLANS["decoupled-small"], *PLANS["decoupled"]]:
         told = _read_arguments(arguments)
         if _run_of(told) not in have:
-            size = "1,000 sentences" if told["drawn"] else "all"
-            notes = [told["system"], f"`{told['encoder']}`", told["tag"], size]
-            gaps.setdefault(", ".join(filter(None, notes)), []).append(str(told["seed"]))
-    lines = [f"{name} ({', '.join(seeds)})" for name, seeds in gaps.items()]
-    return f"Missing, seeds in brackets: {'; '.join(lines)}.\n" if lines else ""
+            size = f"{told['drawn']:,} sentences" if told["drawn"] else "all sentences"
+            notes = [told["system"], f"`{told['encoder']}`", told["tag"]]
+            of_table = gaps[f"{TITLES[told['data']]}, {size}"]
+            of_table[", ".join(filter(None, notes))].append(str(told["seed"]))
+    lines = []
+    for table, of_table in gaps.items():
+        runs = [f"{name} ({', '.join(seeds)})" for name, seeds in of_table.items()]
+        lines.append(f"- {table}: {'; '.join(runs)}\n")
+    return "".join(["Missing, seeds in brackets:\n\n", *lines]) if lines else ""
 
 
 def _run_of(row: Mapping[str, Any]) -> Tuple[Any, ...]:
-    drawn = row["drawn"] if "drawn" in row else row["train_sentences"] == 1000
-    return row["system"], row["encoder"], row["tag"], drawn, row["seed"]
+    drawn = row["drawn"] if "drawn" in row else _drawn(row["train_sentences"])
+    same = ("data", "system", "encoder", "tag", "split", "seed")
+    return drawn, *(row[name] for name in same)
+
+
+def _drawn(sentences: int) -> int:
+    """How many sentences were drawn; 0 for all."""
+    return sentences if sentences <= 1000 else 0
 
 
 def _read_arguments(arguments: Sequence[str]) -> Row:
@@ -233,9 +253,11 @@ def _read_arguments(arguments: Sequence[str]) -> Row:
         return arguments[arguments.index(option) + 1] if option in arguments else default
 
     return {
+        "data": arguments[0],
         "system": arguments[1],
         "encoder": arguments[-1],
         "tag": value("--tag"),
-        "drawn": bool(value("--train-sentences")),
+        "drawn": int(value("--train-sentences", "0")),
+        "split": value("--split", "test"),
         "seed": int(value("--seed")),
     }

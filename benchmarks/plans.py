@@ -28,9 +28,14 @@ SETUPS: Dict[str, Command] = {
     "resume-screening": ["--train-sentences", "800", "--epochs", "3", "--learn-rate", "2e-4"],
     "resume-whole": ["--epochs", "5", "--learn-rate", "2e-4"],
     "ecommerce": ["--epochs", "5", "--learn-rate", "2e-4"],
-    "msra": ["--train-sentences", "2000", "--epochs", "3", "--learn-rate", "2e-4"],
+    "msra": ["--train-sentences", "1000", "--epochs", "3", "--learn-rate", "2e-4"],
+    "msra-whole": ["--epochs", "3", "--learn-rate", "2e-4"],
     "weibo_names": ["--epochs", "5", "--learn-rate", "2e-4"],
     "weibo_names-1000": ["--train-sentences", "1000", "--epochs", "5", "--learn-rate", "2e-4"],
+    "weibo_names-500": [
+        *("--train-sentences", "500", "--epochs", "3"),
+        *("--batch-size", "4", "--learn-rate", "1e-4"),
+    ],
     **{
         f"crossner_{domain}": ["--epochs", "15", "--batch-size", "8", "--learn-rate", "3e-4"]
         for domain in ("ai", "politics", "music", "literature", "science")
@@ -73,7 +78,7 @@ ADAPTED_ENCODERS = (
 )
 ADAPTED_RESULTS = PRETRAINED_RESULTS.with_name("adapted")
 CHINESE_START = "me5-aligned-2m"
-"""Chosen on dev: what the Chinese tables on Decoupled NER and CoFEE start from."""
+"""Chosen on dev: what the Chinese tables on CoFEE start from."""
 FULL_VOCABULARY = "me5-small"
 PIECES = [
     *["tagger", "--tag", "pieces+characters"],
@@ -84,9 +89,14 @@ PIECES = [
 its own beside it."""
 
 # What the scorer by mention and context is measured on, and the encoders of `decoupled_stages.py`.
-DECOUPLED_SETUPS = ("weibo_names", "weibo_names-1000")
+DECOUPLED_SETUPS = ("weibo_names", "weibo_names-1000", "msra", "msra-whole")
+DECOUPLED_SMALL_SETUP = "weibo_names-500"
 DECOUPLED_SEEDS = 3
-DECOUPLED_ENCODERS = (CHINESE_START, "me5-names", "me5-contexts", "me5-names-contexts")
+DECOUPLED_STAGES = ("names", "contexts", "names-contexts")
+DECOUPLED_ENCODERS = (
+    CHINESE_ENCODER,
+    *(f"{CHINESE_ENCODER}-{stage}" for stage in DECOUPLED_STAGES),
+)
 DECOUPLED_RESULTS = PRETRAINED_RESULTS.with_name("decoupled") / "accuracy"
 MIXED, TWO_ENCODERS = "mixed data", "two encoders"
 """What the rows of variants are tagged with."""
@@ -207,7 +217,8 @@ def screening() -> List[Command]:
 def decoupled() -> List[Command]:
     """The scorer after none, either and both of the stages, and taggers beside it.
 
-    Whether the scorer's inputs share an encoder is asked of one seed.
+    Whether the scorer's inputs share an encoder is asked of one seed. Sentences to mix in are there
+    for Weibo only.
     """
     results = ["--results", str(DECOUPLED_RESULTS)]
     mixed = ["tagger", "--tag", MIXED, "--extra", "mixed"]
@@ -215,10 +226,8 @@ def decoupled() -> List[Command]:
     two = [*scorer, "--tag", TWO_ENCODERS, "--override", "components.scorer.model.shared=false"]
     runs = []
     for seed, setup in product(range(DECOUPLED_SEEDS), DECOUPLED_SETUPS):
-        runs += [
-            command(setup, [*tagger, *results], seed, CHINESE_START)
-            for tagger in (["tagger"], mixed)
-        ]
+        taggers = [["tagger"], mixed] if setup.startswith("weibo") else [["tagger"]]
+        runs += [command(setup, [*tagger, *results], seed) for tagger in taggers]
         runs += [command(setup, scorer, seed, encoder) for encoder in DECOUPLED_ENCODERS]
         if seed == 0 and setup == DECOUPLED_SETUPS[0]:
             ends = DECOUPLED_ENCODERS[0], DECOUPLED_ENCODERS[-1]
@@ -237,7 +246,22 @@ def decoupled_screening() -> List[Command]:
         ]
         for rate, negatives in product((5e-5, 1e-4, 2e-4, 4e-4), (3.0, 10.0))
     ]
-    return [command(DECOUPLED_SETUPS[0], system, 0, CHINESE_START) for system in systems]
+    return [command(DECOUPLED_SETUPS[0], system, 0) for system in systems]
+
+
+def decoupled_small() -> List[Command]:
+    """What a processor does in some hours: a tagger, and the scorer after none, either and both of
+    the stages, on dev, with few sentences and few negatives."""
+    options = ["--split", "dev", "--results", str(DECOUPLED_RESULTS)]
+    scorer = ["decoupled", *options, "--override", MORE_NOUNS]
+    scorer += ["--override", "components.scorer.negative_ratio=3.0"]
+    systems = [(["tagger", *options], CHINESE_ENCODER)]
+    systems += [(scorer, encoder) for encoder in DECOUPLED_ENCODERS]
+    return [
+        command(DECOUPLED_SMALL_SETUP, system, seed, encoder)
+        for seed in range(DECOUPLED_SEEDS)
+        for system, encoder in systems
+    ]
 
 
 def adapted() -> List[Command]:
@@ -267,6 +291,7 @@ PLANS: Dict[str, List[Command]] = {
     "coarse_to_fine": coarse_to_fine(),
     "adapted": adapted(),
     "decoupled-screening": decoupled_screening(),
+    "decoupled-small": decoupled_small(),
     "decoupled": decoupled(),
 }
 

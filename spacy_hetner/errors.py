@@ -959,6 +959,12 @@ class Warnings(metaclass=_WithCode):
         "None of the {records} mentions was drawn for {path}: dev = {share} of them is less than "
         "one. Give a larger share (--dev), or 0 if no dev part is wanted."
     )
+    HW267 = (
+        "Length tells names from common words: {share:.0%} of the words are shorter than {length} "
+        "characters, and hardly a name of {label} is. What is taught will take short names for "
+        "none. Give the short names, too: a gazetteer that was built with --min-length is for "
+        "matching texts; or give --common longer words."
+    )
     # 270-279: the query-based tagger
     HW270 = (
         "There is no query for {labels}: the words of the label are its query ({queries}). A text "

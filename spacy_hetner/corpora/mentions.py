@@ -38,6 +38,13 @@ REPEATED = "common word that was read before"
 NOT_DRAWN = "common word that was not drawn"
 _MOST_WORDS = 1000.0
 
+_MANY_NAMES = 100
+"""Of fewer names of a label the lengths say little."""
+_SHORTEST_NAMES = 0.01
+"""The share of a label's names that does not count as short names being there."""
+_TOLD_BY_LENGTH = 0.2
+"""The share of common words shorter than a label's names from which it is told."""
+
 
 class Mention(NamedTuple):
     """A name, or a word that is none, and its labels; a word has none."""
@@ -77,6 +84,9 @@ def write_mentions(
     RETURNS (Counts): ``totals``; ``labels``, how many records have each; ``dropped`` by cause, with
         the ``places`` of the first that was no word.
 
+    Warns of too few words (HW265), of no dev part (HW266), and of words many of which are shorter
+    than all names of a label (HW267): an encoder learns from them that short names are none.
+
     Raises ValueError for values out of range (HE002, HE004), if common words are wanted and there
     are none (HE265), if no record is left for training (HE266), for an unknown language (HE085),
     and as the gazetteer's loading, ``read_entries`` and ``write_parquet`` do.
@@ -91,7 +101,9 @@ def write_mentions(
     if mentions and o_ratio:
         words = _common_words(common, names, Losses(strict), counts)
         mean = sum(counts[LABELS].values()) / len(counts[LABELS])
-        mentions += map(Mention, _draw(words, round(o_ratio * mean), seed, counts))
+        drawn = _draw(words, round(o_ratio * mean), seed, counts)
+        _tell_of_lengths(mentions, drawn)
+        mentions += map(Mention, drawn)
     draws = uniform((mention.text for mention in mentions), seed=seed, salt="mention")
     order = numpy.argsort(draws, kind="stable").tolist()
     n_dev = int((draws < dev).sum())
@@ -159,6 +171,25 @@ def _draw(words: List[str], wanted: int, seed: int, counts: Counts) -> List[str]
         counts[DROPPED][NOT_DRAWN] += left
     counts[LABELS][NO_ENTITY] += len(drawn)
     return drawn
+
+
+def _tell_of_lengths(names: Sequence[Mention], words: Sequence[str]) -> None:
+    """Warn (HW267) of the label whose names are set apart from the words by their lengths most."""
+    lengths: Dict[str, List[int]] = {}
+    for name in names:
+        for label in name.labels:
+            lengths.setdefault(label, []).append(len(name.text))
+    of_words = numpy.array([len(word) for word in words])
+    shortest = {
+        label: int(numpy.quantile(own, _SHORTEST_NAMES, method="lower"))
+        for label, own in lengths.items()
+        if len(own) >= _MANY_NAMES
+    }
+    label, length = max(shortest.items(), key=lambda item: item[1], default=("", 0))
+    share = float((of_words < length).mean())
+    if share > _TOLD_BY_LENGTH:
+        message = Warnings.HW267.format(share=share, length=length, label=label)
+        warnings.warn(message, stacklevel=3)
 
 
 def _record(mention: Mention, split: Splitter) -> Record:

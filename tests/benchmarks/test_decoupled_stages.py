@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, List
 
 import pytest
 from typer.testing import CliRunner
@@ -29,9 +29,14 @@ def test_lists_of_names(
     (tmp_path / "people.txt").write_text("张三丰\n张三\n运动会\n诸葛亮\n张三丰\n", encoding="utf8")
     monkeypatch.setattr(decoupled_stages, "NAMES", [("PER", "people.txt", {})])
     decoupled_stages.write_lists(tmp_path, tmp_path / "work")
-    lists = tmp_path / "work" / "lists"
-    assert (lists / "PER.txt").read_text("utf8").split() == ["张三丰", "诸葛亮"]
-    common = (lists / "COMMON.txt").read_text("utf8").split()
+
+    def read(name: str) -> List[str]:
+        return (tmp_path / "work" / name).read_text("utf8").split()
+
+    assert read("names/PER.txt") == ["张三丰", "张三", "诸葛亮"]
+    # Short names are learned, but not looked for in texts.
+    assert read("matched/PER.txt") == ["张三丰", "诸葛亮"]
+    common = read("names/COMMON.txt")
     assert {"运动会", "开心"} <= set(common) and "北京" not in common
 
 
@@ -62,11 +67,11 @@ def test_stages_leave_encoders_and_rows(
     for stage, objective in (("names", "mention_typing"), ("names-contexts", "masked_context")):
         done = run(stage)
         assert done.exit_code == 0, done.output
-        text = (tmp_path / "results" / f"tiny-{stage}.json").read_text(encoding="utf8")
+        text = (tmp_path / "results" / f"tiny-zh-{stage}.json").read_text(encoding="utf8")
         row = json.loads(text)
         assert str(tmp_path) not in text
-        assert (row["name"], row["encoder"]) == (f"tiny-{stage}", "tiny-zh")
+        assert (row["name"], row["encoder"]) == (f"tiny-zh-{stage}", "tiny-zh")
         assert row["objective"] == objective and row["labels"] == {"PER": 20, "O": 20}
         assert row["settings"]["optimizer"]["learn_rate"] == 2e-4
-        assert (tmp_path / "encoders" / f"tiny-{stage}" / "stage.json").is_file()
-    assert "have tiny-names.json" in run("names").output
+        assert (tmp_path / "encoders" / f"tiny-zh-{stage}" / "stage.json").is_file()
+    assert "have tiny-zh-names.json" in run("names").output

@@ -8,7 +8,8 @@ from typing import Any, Dict, List
 import pytest
 from benchmarks.pages import cells_of
 
-START, NAMES = "me5-aligned-2m", "me5-names"
+START = "me5-small-zh-en-char"
+NAMES = f"{START}-names"
 MACHINE: Dict[str, Any] = {"hardware": "x86_64, 1 thread", "versions": {"torch": "2.13.0"}}
 SPEED: Dict[str, Any] = {
     "data": "weibo",
@@ -113,11 +114,31 @@ def test_the_gain_is_over_no_stage_and_the_same_seeds(section: Any) -> None:
     assert lines[f"tagger, `{START}`, mixed data"]["gain"] == "+2.0 (1)"
     assert text.count("| candidates a gold span |") == 2  # 1,000 sentences stand apart
     assert plain["F"] == "**30.0**"  # the last table's
-    missing = text.split("Missing, seeds in brackets: ")[1]
-    assert f"decoupled, `{START}`, all (2)" in missing
-    assert f"decoupled, `{START}`, 1,000 sentences (1, 2)" in missing
-    assert f"`{NAMES}`, all" not in missing
-    assert "decoupled, `me5-names-contexts`, two encoders, all (0)" in missing
+    listed = text.split("Missing, seeds in brackets:")[1].strip().splitlines()
+    missing = dict(line.removeprefix("- ").split(": ") for line in listed)
+    every, some = missing["Weibo, names, all sentences"], missing["Weibo, names, 1,000 sentences"]
+    assert f"decoupled, `{START}` (2)" in every and f"decoupled, `{START}` (1, 2)" in some
+    assert f"decoupled, `{NAMES}` (" not in every
+    assert f"decoupled, `{NAMES}-contexts`, two encoders (0)" in every
+    assert f"decoupled, `{START}` (0, 1, 2)" in missing["Weibo, names, 500 sentences"]
+    assert f"decoupled, `{START}` (0, 1, 2)" in missing["MSRA, 1,000 sentences"]
+
+
+def test_the_gain_is_over_the_encoder_that_was_taught(section: Any) -> None:
+    """Whatever encoder the stages started from."""
+    settings = {"encoder": "other", "train_sentences": 500, "split": "dev"}
+    rows = [tuned(0.4, **settings)]
+    for stages, f in (("names", 0.45), ("contexts", 0.39), ("names-contexts", 0.47)):
+        rows.append(tuned(f, **{**settings, "encoder": f"other-{stages}"}))
+    rows.append(tuned(0.1, **{**settings, "encoder": START}))
+    lines = {line[""]: line["gain"] for line in cells_of(section(accuracy=rows)) if "seeds" in line}
+    assert lines == {
+        "decoupled, `other`": "",
+        "decoupled, `other-names`": "+5.0 (1)",
+        "decoupled, `other-contexts`": "-1.0 (1)",
+        "decoupled, `other-names-contexts`": "+7.0 (1)",
+        f"decoupled, `{START}`": "",
+    }
 
 
 def test_without_rows_all_is_missing(section: Any, plans: ModuleType) -> None:

@@ -80,7 +80,7 @@ def test_adapted_encoders_are_compared_on_dev(plans: ModuleType, repo_root: Path
         for command in commands
         if command[0] == "msra"
     }
-    assert size == "2000"
+    assert size == "1000"
 
 
 def test_an_encoder_that_is_not_there_is_told_of(
@@ -101,12 +101,18 @@ def test_an_encoder_that_is_not_there_is_told_of(
 def test_the_scorer_is_trained_alike_after_every_stage(plans: ModuleType) -> None:
     commands = plans.PLANS["decoupled"]
     scorers = [c for c in commands if c[1] == "decoupled" and "--tag" not in c]
-    assert len(scorers) == len(plans.DECOUPLED_ENCODERS) * 2 * 3
+    assert len(scorers) == len(plans.DECOUPLED_ENCODERS) * 4 * 3
     for name in plans.DECOUPLED_ENCODERS:
         own = [command[:-1] for command in scorers if command[-1] == name]
-        assert own == [c[:-1] for c in scorers if c[-1] == plans.CHINESE_START]
+        assert own == [c[:-1] for c in scorers if c[-1] == plans.CHINESE_ENCODER]
     assert all(plans.MORE_NOUNS in command for command in scorers)
     assert all(str(plans.DECOUPLED_RESULTS) in command for command in commands)
     assert sum(plans.TWO_ENCODERS in command for command in commands) == 2
     taggers = [command for command in commands if command[1] == "tagger"]
-    assert len(taggers) == 2 * 2 * 3 and sum("mixed" in command for command in taggers) == 6
+    assert len(taggers) == (2 * 2 + 2) * 3
+    assert [c[0] for c in taggers if "mixed" in c] == ["weibo_names"] * 2 * 3
+    small = plans.PLANS["decoupled-small"]
+    for name in plans.DECOUPLED_ENCODERS[1:]:
+        own = [command[:-1] for command in small if command[-1] == name]
+        plain = [c[:-1] for c in small if c[1] == "decoupled" and c[-1] == plans.CHINESE_ENCODER]
+        assert own == plain and len(own) == 3

@@ -1,5 +1,6 @@
 """Mentions: names and words that are none, as records of one mention each."""
 
+import re
 import warnings
 
 import pytest
@@ -143,6 +144,31 @@ def test_too_few_words_are_all_taken_and_told(write):
 def test_no_dev_part_is_told(write):
     with pytest.warns(UserWarning, match=r"HW266.*None of the 5.*1e-09"):
         write(dev=1e-9)
+
+
+def of_length(length, count):
+    """So many different names."""
+    return [f"{number:0{length}d}" for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("short_names", "many", "short_words", "is_told"),
+    [(0, 1000, 21, True), (0, 1000, 20, False), (11, 989, 21, False), (0, 99, 21, False)],
+)
+def test_names_that_are_longer_than_words_are_told(write, short_names, many, short_words, is_told):
+    """Short names that hardly occur count as none, and labels of few names do not count."""
+    names = {name: ["PER"] for name in (*of_length(4, short_names), *of_length(5, many))}
+    names |= {"甲": ["GPE"], "乙": ["GPE"]}
+    words = ["一" * 4 + word for word in of_length(5, 100 - short_words)]
+    words += ["一" * 2 + word for word in of_length(2, short_words)]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        write(names=names, words=words, o_ratio=200 / len(names))
+    found = [str(warning.message) for warning in told]
+    assert found == [
+        message for message in found if re.search("HW267.*21% .*shorter than 5.*of PER", message)
+    ]
+    assert len(found) == is_told
 
 
 def test_lines_that_are_no_words_are_counted_or_errors(write, tmp_path):
