@@ -11,7 +11,6 @@ sys.path.append(str(ROOT / "benchmarks"))
 from knowledge_tables import NO_ROWS, markdown_table  # noqa: E402
 from plans import (  # noqa: E402
     DECOUPLED_ENCODERS,
-    DECOUPLED_STAGES,
     MORE_NOUNS,
     PLANS,
     TWO_ENCODERS,
@@ -102,7 +101,7 @@ def _speed(rows: Sequence[Row]) -> str:
 
 def _stages(rows: Sequence[Row]) -> str:
     parts = [STAGES] if rows else [STAGES, NO_ROWS]
-    head = ["", "from", "examples", "epochs", "steps", "P", "R", "F", "learning rate"]
+    head = ["", "from", "examples", "epochs", "steps", "P", "R", "F", "learning rate (head)"]
     measured = ["precision", "pieces/s", "minutes", "peak MB"]
     for group in group_rows(rows, MACHINE).values():
         lines = [
@@ -113,7 +112,7 @@ def _stages(rows: Sequence[Row]) -> str:
                 f"{row['epochs']:.2f}",
                 f"{row['steps']:,}",
                 *(f"{100 * row['best'][name]:.1f}" for name in "prf"),
-                f"{row['settings']['optimizer']['learn_rate']:g}",
+                _rates(row["settings"]["optimizer"]),
                 row["settings"]["precision"],
                 f"{row['pieces_per_s']:,.0f}",
                 f"{row['seconds'] / 60:.0f}",
@@ -125,6 +124,11 @@ def _stages(rows: Sequence[Row]) -> str:
     made = {row["name"] for row in rows}
     lacking = [f"`{name}`" for name in DECOUPLED_ENCODERS[1:] if name not in made]
     return "\n".join([*parts, f"Missing: {', '.join(lacking)}.\n"] if lacking else parts)
+
+
+def _rates(optimizer: Mapping[str, float]) -> str:
+    rate = optimizer["learn_rate"]
+    return f"{rate:g} ({rate * optimizer['head_rate']:g})"
 
 
 def _tuned(rows: Sequence[Row]) -> str:
@@ -181,21 +185,18 @@ def _gain(line: Sequence[Row], plain: Sequence[Row]) -> str:
 
 
 def _plain_of(line: Sequence[Row], lines: Sequence[Sequence[Row]]) -> Optional[Sequence[Row]]:
-    """The line that differs in having no stage, or no variant; None for that line itself."""
+    """The line without a stage, by whose encoder this one's is named, and without a variant; None
+    for that line itself."""
     first = line[0]
-    shared = ("system", "learn_rate")
-    for other in lines:
-        is_plain = other[0]["encoder"] == _start_of(first["encoder"]) and not other[0]["tag"]
-        if is_plain and all(other[0][name] == first[name] for name in shared):
-            return None if other is line else other
-    return None
-
-
-def _start_of(encoder: str) -> str:
-    """The encoder that was taught the stages which this one is named after."""
-    stages = sorted(DECOUPLED_STAGES, key=len, reverse=True)
-    ends = (f"-{stage}" for stage in stages)
-    return next((encoder.removesuffix(end) for end in ends if encoder.endswith(end)), encoder)
+    plain = [
+        other
+        for other in lines
+        if not other[0]["tag"]
+        and all(other[0][name] == first[name] for name in ("system", "learn_rate"))
+        and f"{first['encoder']}-".startswith(f"{other[0]['encoder']}-")
+    ]
+    start = min(plain, key=lambda other: len(other[0]["encoder"]), default=line)
+    return None if start is line else start
 
 
 def _title(row: Row, lines: Sequence[Sequence[Row]]) -> str:

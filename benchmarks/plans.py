@@ -32,10 +32,13 @@ SETUPS: Dict[str, Command] = {
     "msra-whole": ["--epochs", "3", "--learn-rate", "2e-4"],
     "weibo_names": ["--epochs", "5", "--learn-rate", "2e-4"],
     "weibo_names-1000": ["--train-sentences", "1000", "--epochs", "5", "--learn-rate", "2e-4"],
-    "weibo_names-500": [
-        *("--train-sentences", "500", "--epochs", "3"),
-        *("--batch-size", "4", "--learn-rate", "1e-4"),
-    ],
+    **{
+        f"weibo_names-{sentences}": [
+            *("--train-sentences", str(sentences), "--epochs", str(epochs)),
+            *("--batch-size", "4", "--learn-rate", "1e-4"),
+        ]
+        for sentences, epochs in ((100, 8), (500, 3))
+    },
     **{
         f"crossner_{domain}": ["--epochs", "15", "--batch-size", "8", "--learn-rate", "3e-4"]
         for domain in ("ai", "politics", "music", "literature", "science")
@@ -90,7 +93,7 @@ its own beside it."""
 
 # What the scorer by mention and context is measured on, and the encoders of `decoupled_stages.py`.
 DECOUPLED_SETUPS = ("weibo_names", "weibo_names-1000", "msra", "msra-whole")
-DECOUPLED_SMALL_SETUP = "weibo_names-500"
+DECOUPLED_SMALL_SETUPS = ("weibo_names-100", "weibo_names-500")
 DECOUPLED_SEEDS = 3
 DECOUPLED_STAGES = ("names", "contexts", "names-contexts")
 DECOUPLED_ENCODERS = (
@@ -258,8 +261,9 @@ def decoupled_small() -> List[Command]:
     systems = [(["tagger", *options], CHINESE_ENCODER)]
     systems += [(scorer, encoder) for encoder in DECOUPLED_ENCODERS]
     return [
-        command(DECOUPLED_SMALL_SETUP, system, seed, encoder)
+        command(setup, system, seed, encoder)
         for seed in range(DECOUPLED_SEEDS)
+        for setup in DECOUPLED_SMALL_SETUPS
         for system, encoder in systems
     ]
 

@@ -39,7 +39,7 @@ STAGE: Dict[str, Any] = {
     "epochs": 1.0,
     "steps": 40,
     "best": {"p": 0.5, "r": 0.25, "f": 1 / 3},
-    "settings": {"optimizer": {"learn_rate": 2e-4}, "precision": "bf16"},
+    "settings": {"optimizer": {"learn_rate": 2e-4, "head_rate": 5.0}, "precision": "bf16"},
     "pieces_per_s": 1000.0,
     "seconds": 120.0,
     "peak_memory_mb": 1500,
@@ -93,6 +93,7 @@ def test_speed_and_stages(section: Any) -> None:
         "PER 1,200, O 300",
     )
     assert (stage["P"], stage["F"], stage["minutes"]) == ("50.0", "33.3", "2")
+    assert stage["learning rate (head)"] == "0.0002 (0.001)"
 
 
 def test_the_gain_is_over_no_stage_and_the_same_seeds(section: Any) -> None:
@@ -128,16 +129,16 @@ def test_the_gain_is_over_the_encoder_that_was_taught(section: Any) -> None:
     """Whatever encoder the stages started from."""
     settings = {"encoder": "other", "train_sentences": 500, "split": "dev"}
     rows = [tuned(0.4, **settings)]
-    for stages, f in (("names", 0.45), ("contexts", 0.39), ("names-contexts", 0.47)):
+    for stages, f in (("names", 0.45), ("contexts", 0.39), ("long-names-contexts", 0.47)):
         rows.append(tuned(f, **{**settings, "encoder": f"other-{stages}"}))
-    rows.append(tuned(0.1, **{**settings, "encoder": START}))
+    rows.append(tuned(0.1, **{**settings, "encoder": "others"}))
     lines = {line[""]: line["gain"] for line in cells_of(section(accuracy=rows)) if "seeds" in line}
     assert lines == {
         "decoupled, `other`": "",
         "decoupled, `other-names`": "+5.0 (1)",
         "decoupled, `other-contexts`": "-1.0 (1)",
-        "decoupled, `other-names-contexts`": "+7.0 (1)",
-        f"decoupled, `{START}`": "",
+        "decoupled, `other-long-names-contexts`": "+7.0 (1)",
+        "decoupled, `others`": "",
     }
 
 
