@@ -94,8 +94,8 @@ MIXED = 2000
 """Sentences that a tagger gets beside its annotated ones."""
 
 SETTINGS: Dict[str, Any] = {
-    "pretraining.optimizer.learn_rate": 2e-4,
-    "pretraining.optimizer.head_rate": 5.0,
+    "pretraining.optimizer.learn_rate": 2e-5,
+    "pretraining.optimizer.head_rate": 50.0,
     "pretraining.sampler.batch_pieces": 1024,
 }
 

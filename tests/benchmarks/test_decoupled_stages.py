@@ -72,6 +72,6 @@ def test_stages_leave_encoders_and_rows(
         assert str(tmp_path) not in text
         assert (row["name"], row["encoder"]) == (f"tiny-zh-{stage}", "tiny-zh")
         assert row["objective"] == objective and row["labels"] == {"PER": 20, "O": 20}
-        assert row["settings"]["optimizer"]["learn_rate"] == 2e-4
+        assert row["settings"]["optimizer"]["learn_rate"] == 2e-5
         assert (tmp_path / "encoders" / f"tiny-zh-{stage}" / "stage.json").is_file()
     assert "have tiny-zh-names.json" in run("names").output

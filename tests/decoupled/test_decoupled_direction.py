@@ -113,6 +113,7 @@ def teach(configs: Path, work: Path, stage: str, encoder: Path, run: str) -> Pat
         "pretraining.max_epochs": 6,
         "pretraining.accumulate": 1,
         "pretraining.optimizer.learn_rate": 0.005,
+        "pretraining.optimizer.head_rate": 1.0,
     }
     config = read_config(configs / f"{name}.cfg", overrides)
     return pretrain(config, work / run, cpu=True).encoder
