@@ -51,7 +51,6 @@ from spacy_hetner.engine.make import make_engine  # noqa: E402
 from spacy_hetner.files import replacing, write_json  # noqa: E402
 from spacy_hetner.gazetteers.build import build_gazetteer  # noqa: E402
 from spacy_hetner.gazetteers.entries import read_entries  # noqa: E402
-from spacy_hetner.gazetteers.gazetteer import Gazetteer  # noqa: E402
 from spacy_hetner.gazetteers.source import Source  # noqa: E402
 from spacy_hetner.losses import Losses  # noqa: E402
 from spacy_hetner.pretraining.settings import read_config  # noqa: E402
@@ -75,8 +74,8 @@ NAMES: List[Tuple[str, str, Dict[str, Any]]] = [
 ]
 MIN_LENGTH = {"PER": 3, "GPE": 2, "ORG": 4}
 """In characters, of names that are looked for in texts: shorter ones are too often other words.
-The names of the first stage are of any length, or it learns that short words are none: of those
-in Weibo more than a third of the people and half of the organisations have two characters."""
+The names of the first stage are of any length, or it learns that short words are none: in Weibo
+more than a third of the people and nearly half of the organisations have two characters."""
 NAME_TAGS = ("nr", "nrfg", "nrt", "ns", "nt", "nz")
 """What jieba's dictionary calls names."""
 
@@ -168,12 +167,13 @@ def write_list(names: Iterable[str], path: Path) -> None:
         partial.write_text("\n".join(names) + "\n", encoding="utf8")
 
 
-def make_gazetteer(lists: Path) -> Gazetteer:
-    """The gazetteer of the names in a folder that ``write_lists`` wrote; tells what is in it."""
+def write_gazetteer(lists: Path) -> Path:
+    """The folder of a gazetteer of the names in ``lists``, within it; tells what is in it."""
     sources = [Source(lists / f"{label}.txt", label=label) for label in MIN_LENGTH]
     gazetteer, report = build_gazetteer(sources, conflict="all", normalize=["width"])
     typer.echo(report.to_text())
-    return gazetteer
+    gazetteer.to_disk(lists / "gazetteer")
+    return lists / "gazetteer"
 
 
 @app.command()
@@ -186,10 +186,8 @@ def prepare(
     """Write the corpus of names, and what is learned from before it."""
     write_names(corpus)
     write_lists(data, work)
-    make_gazetteer(work / "names").to_disk(work / "names" / "gazetteer")
-    make_gazetteer(work / "matched").to_disk(work / "matched" / "gazetteer")
+    names, matched = write_gazetteer(work / "names"), write_gazetteer(work / "matched")
     common = [Source(work / "names" / "COMMON.txt")]
-    names = work / "names" / "gazetteer"
     counts = write_mentions(names, work / "mentions", common, lang="zh", seed=seed)
     typer.echo(f"Names: {dict(counts['labels'])}")
     collect_texts(
@@ -198,7 +196,7 @@ def prepare(
         make_engine(),
         lang="zh",
         sentences=True,
-        exclude=[path for path in _held_out(corpus) if path.exists()],
+        exclude=_held_out(corpus),
         dev=DEV_SHARE,
         seed=seed,
     )
@@ -206,7 +204,7 @@ def prepare(
         counts = annotate(
             [work / "sentences" / part],
             work / "labelled" / part,
-            work / "matched" / "gazetteer",
+            matched,
             make_engine(),
             lang="zh",
             non_entities=1,
@@ -219,8 +217,9 @@ def prepare(
 
 
 def _held_out(corpus: Path) -> List[Path]:
-    """What scores are to be computed on, of corpora that may not have been converted."""
-    return [corpus / data / f"{part}.parquet" for data in SCORED_ON for part in ("dev", "test")]
+    """What scores are computed on, of those corpora that have been converted."""
+    paths = (corpus / data / f"{part}.parquet" for data in SCORED_ON for part in ("dev", "test"))
+    return [path for path in paths if path.exists()]
 
 
 def result_name(encoder: str, stage: str) -> str:

@@ -95,10 +95,9 @@ its own beside it."""
 DECOUPLED_SETUPS = ("weibo_names", "weibo_names-1000", "msra", "msra-whole")
 DECOUPLED_SMALL_SETUPS = ("weibo_names-100", "weibo_names-500")
 DECOUPLED_SEEDS = 3
-DECOUPLED_STAGES = ("names", "contexts", "names-contexts")
 DECOUPLED_ENCODERS = (
     CHINESE_ENCODER,
-    *(f"{CHINESE_ENCODER}-{stage}" for stage in DECOUPLED_STAGES),
+    *(f"{CHINESE_ENCODER}-{stage}" for stage in ("names", "contexts", "names-contexts")),
 )
 DECOUPLED_RESULTS = PRETRAINED_RESULTS.with_name("decoupled") / "accuracy"
 MIXED, TWO_ENCODERS = "mixed data", "two encoders"
