@@ -1,5 +1,6 @@
 """The processes of a run: how many there are, on what they compute, and what they must agree on."""
 
+import gc
 import os
 import sys
 from contextlib import contextmanager
@@ -7,6 +8,10 @@ from datetime import timedelta
 from typing import Iterator, Optional
 
 import torch
+
+# Torch would else import it when the process group is there already, and functions in it have the
+# group of that moment as a default: it then lasts for as long as Python, and so do its threads.
+import torch.distributed.nn
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
@@ -50,9 +55,13 @@ def accelerated(
         tell_precision(precision, accelerator.device)
         yield accelerator
     finally:
-        # Accelerate keeps its state for as long as Python runs; the next run may want another.
         accelerator.end_training()
+        # Accelerate keeps its state for as long as Python runs; the next run may want another.
         AcceleratorState._reset_state(reset_partial_state=True)
+        # Threads of the process group end with the last reference to it, which models hold. One
+        # that still has a tensor to drop when Python has ended aborts the process.
+        accelerator.free_memory()
+        gc.collect()
 
 
 def peak_memory_mb(device: torch.device) -> Optional[int]:

@@ -124,9 +124,8 @@ def pretrain(
             opened.enter_context(held)
             if accelerator.is_main_process:
                 _set_up(settings, config, output, resume)
-        run = _Run(settings, config, output, accelerator)
-        run.resume()
-        return run.train(interactive)
+        # Held by no name: the model must be gone when the processes part.
+        return _Run(settings, config, output, accelerator).train(interactive)
 
 
 def check_unused(output: PathLike) -> None:
@@ -169,7 +168,7 @@ class _Run:
         batches = self.settings.sampler(self.job.train, self.settings.seed, 0)
         return -(-sum(1 for _ in batches) // self.settings.accumulate)
 
-    def resume(self) -> None:
+    def _resume(self) -> None:
         """Take up the last checkpoint, if there is one: the same in all processes."""
         found = find_checkpoints(self.output / CHECKPOINTS)
         last = step_of(found[-1]) if found and self.accelerator.is_main_process else 0
@@ -179,7 +178,8 @@ class _Run:
             self.progress = Progress(**self.trainer.load(path))
 
     def train(self, interactive: bool) -> Outcome:
-        """Train until the end, or until told to stop."""
+        """Train from the last checkpoint, if there is one, until the end, or until told to stop."""
+        self._resume()
         settings, progress = self.settings, self.progress
         self.resumed_step = progress.step
         self.log = RunLog(

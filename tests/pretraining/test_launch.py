@@ -80,6 +80,36 @@ def test_two_processes_of_torchrun_compute_what_one_does(config_file, tmp_path, 
     assert [line["scores"] for line in one] == [line["scores"] for line in two]
 
 
+WATCHER = """
+import atexit, os
+from contextlib import suppress
+from pathlib import Path
+
+def tell():
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it has just ended
+            names.append((task / "comm").read_text())
+    Path(os.environ["THREADS"], os.environ["RANK"]).write_text("".join(names))
+
+if "RANK" in os.environ:
+    atexit.register(tell)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_threads_of_the_process_group_end_before_python_does(config_file, tmp_path):
+    """One that has a tensor to drop while Python ends aborts its process, now and then."""
+    watcher, threads = tmp_path / "watcher.py", tmp_path / "threads"
+    watcher.write_text(WATCHER)
+    threads.mkdir()
+    options = ["--launcher", "torchrun", "--processes", "2", "--code", str(watcher)]
+    start(config_file(max_steps=2), tmp_path / "two", *options, THREADS=str(threads))
+    for rank in "01":
+        names = (threads / rank).read_text().split()
+        assert names and not [name for name in names if "gloo" in name]
+
+
 KILLER = """
 import os, signal
 from pathlib import Path
