@@ -222,19 +222,19 @@ def _held_out(corpus: Path) -> List[Path]:
     return [path for path in paths if path.exists()]
 
 
-def result_name(encoder: str, stage: str) -> str:
+def result_name(encoder: str, stage: str, variant: str = "") -> str:
     """What an encoder is called that has been taught a stage."""
-    return f"{encoder}-{stage}"
+    return "-".join(filter(None, (encoder, variant, stage)))
 
 
-def make_row(run: Path, stage: str, hardware: str) -> Row:
+def make_row(run: Path, stage: str, hardware: str, variant: str = "") -> Row:
     """The row of a run that has ended, from its log and its stages."""
     stages = [found for found in lineage_of(stage_of(run)) if "objective" in found]
     own = len(stages) - 1 - bool(STAGES[stage].after)
     encoder = Path(stages[own]["config"]["encoder"]).name
     counts = stages[-1]["data"]["train"]["counts"]
     return {
-        "name": result_name(encoder, stage),
+        "name": result_name(encoder, stage, variant),
         "encoder": encoder,
         "stage": stage,
         "labels": counts["labels"],
@@ -244,6 +244,9 @@ def make_row(run: Path, stage: str, hardware: str) -> Row:
 
 
 StageArgument = Annotated[str, typer.Argument(help=f"One of: {', '.join(STAGES)}")]
+VariantOption = Annotated[
+    str, typer.Option(help="What a stage with overrides is called, before its own name")
+]
 
 
 @app.command()
@@ -255,16 +258,19 @@ def run(
     epochs: Annotated[int, typer.Option(help="0: as the stage has them")] = 0,
     precision: str = "bf16",
     override: OverrideOption = [],  # noqa: B006
+    variant: VariantOption = "",
     cpu: CpuOption = False,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Teach, write the encoder folder and the row."""
     chosen = STAGES[stage]
-    name = result_name(encoder.name, stage)
+    name = result_name(encoder.name, stage, variant)
     if (results / f"{name}.json").exists():
         typer.echo(f"have {name}.json")
         return
-    start = encoder.parent / result_name(encoder.name, chosen.after) if chosen.after else encoder
+    start = encoder
+    if chosen.after:
+        start = encoder.parent / result_name(encoder.name, chosen.after, variant)
     if not start.is_dir():
         raise typer.BadParameter(f"{stage} starts from {start}: run {chosen.after} first")
     overrides = {
@@ -280,18 +286,19 @@ def run(
     config = read_config(ROOT / "configs" / f"{chosen.config}.cfg", overrides)
     folder = work / "runs" / name
     teach(config, folder, encoder.parent / name, cpu)
-    record(folder, stage, cpu=cpu, results=results)
+    record(folder, stage, variant, cpu=cpu, results=results)
 
 
 @app.command()
 def record(
     run: Annotated[Path, typer.Argument(exists=True, help="Folder of a run that has ended")],
     stage: StageArgument,
+    variant: VariantOption = "",
     cpu: CpuOption = False,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Write the row of a run that has ended on this machine."""
-    row = make_row(run, stage, describe_hardware(cpu))
+    row = make_row(run, stage, describe_hardware(cpu), variant)
     write_json(results / f"{row['name']}.json", row)
     typer.echo(f"{row['name']}: F {row['best']['f']:.4f}, {row['pieces_per_s']:,.0f} pieces/s")
 

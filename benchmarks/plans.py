@@ -99,9 +99,12 @@ DECOUPLED_ENCODERS = (
     CHINESE_ENCODER,
     *(f"{CHINESE_ENCODER}-{stage}" for stage in ("names", "contexts", "names-contexts")),
 )
+DECOUPLED_ENDS = DECOUPLED_ENCODERS[0], DECOUPLED_ENCODERS[-1]
+"""Before and after both stages: what sharing an encoder is asked of."""
 DECOUPLED_RESULTS = PRETRAINED_RESULTS.with_name("decoupled") / "accuracy"
 MIXED, TWO_ENCODERS = "mixed data", "two encoders"
 """What the rows of variants are tagged with."""
+UNSHARED = ["--tag", TWO_ENCODERS, "--override", "components.scorer.model.shared=false"]
 MORE_NOUNS = "components.candidates.proposers.more=" + json.dumps(
     {"@misc": "spacy_hetner.NounCandidates.v1", "source": "jieba", "max_words": 3}
 )
@@ -225,15 +228,14 @@ def decoupled() -> List[Command]:
     results = ["--results", str(DECOUPLED_RESULTS)]
     mixed = ["tagger", "--tag", MIXED, "--extra", "mixed"]
     scorer = ["decoupled", *results, "--override", MORE_NOUNS]
-    two = [*scorer, "--tag", TWO_ENCODERS, "--override", "components.scorer.model.shared=false"]
+    two = [*scorer, *UNSHARED]
     runs = []
     for seed, setup in product(range(DECOUPLED_SEEDS), DECOUPLED_SETUPS):
         taggers = [["tagger"], mixed] if setup.startswith("weibo") else [["tagger"]]
         runs += [command(setup, [*tagger, *results], seed) for tagger in taggers]
         runs += [command(setup, scorer, seed, encoder) for encoder in DECOUPLED_ENCODERS]
         if seed == 0 and setup == DECOUPLED_SETUPS[0]:
-            ends = DECOUPLED_ENCODERS[0], DECOUPLED_ENCODERS[-1]
-            runs += [command(setup, two, seed, encoder) for encoder in ends]
+            runs += [command(setup, two, seed, encoder) for encoder in DECOUPLED_ENDS]
     return runs
 
 
@@ -253,18 +255,19 @@ def decoupled_screening() -> List[Command]:
 
 def decoupled_small() -> List[Command]:
     """What a processor does in some hours: a tagger, and the scorer after none, either and both of
-    the stages, on dev, with few sentences and few negatives."""
+    the stages, on dev, with few sentences and few negatives; of the fewest, two encoders."""
     options = ["--split", "dev", "--results", str(DECOUPLED_RESULTS)]
     scorer = ["decoupled", *options, "--override", MORE_NOUNS]
     scorer += ["--override", "components.scorer.negative_ratio=3.0"]
     systems = [(["tagger", *options], CHINESE_ENCODER)]
     systems += [(scorer, encoder) for encoder in DECOUPLED_ENCODERS]
-    return [
-        command(setup, system, seed, encoder)
-        for seed in range(DECOUPLED_SEEDS)
-        for setup in DECOUPLED_SMALL_SETUPS
-        for system, encoder in systems
-    ]
+    runs = []
+    for seed, setup in product(range(DECOUPLED_SEEDS), DECOUPLED_SMALL_SETUPS):
+        runs += [command(setup, system, seed, encoder) for system, encoder in systems]
+        if seed == 0 and setup == DECOUPLED_SMALL_SETUPS[0]:
+            two = [*scorer, *UNSHARED]
+            runs += [command(setup, two, seed, encoder) for encoder in DECOUPLED_ENDS]
+    return runs
 
 
 def adapted() -> List[Command]:

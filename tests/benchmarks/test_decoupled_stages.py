@@ -57,9 +57,9 @@ def test_stages_leave_encoders_and_rows(
             if path.endswith(".parquet"):
                 ((work / path).with_suffix("") / "0.parquet").rename(work / path)
 
-    def run(stage: str) -> Any:
+    def run(stage: str, *more: str) -> Any:
         options = ["--encoder", str(encoder), "--work", str(work), "--cpu", "--epochs", "1"]
-        arguments = ["run", stage, *options, "--results", str(tmp_path / "results")]
+        arguments = ["run", stage, *options, *more, "--results", str(tmp_path / "results")]
         return CliRunner().invoke(decoupled_stages.app, arguments)
 
     early = run("names-contexts")
@@ -75,3 +75,11 @@ def test_stages_leave_encoders_and_rows(
         assert row["settings"]["optimizer"]["learn_rate"] == 2e-5
         assert (tmp_path / "encoders" / f"tiny-zh-{stage}" / "stage.json").is_file()
     assert "have tiny-zh-names.json" in run("names").output
+
+    short = ["--variant", "short", "--override", "pretraining.max_steps=1"]
+    assert "run names first" in " ".join(run("names-contexts", *short).output.split())
+    assert run("names", *short).exit_code == 0
+    row = json.loads((tmp_path / "results" / "tiny-zh-short-names.json").read_text(encoding="utf8"))
+    assert (row["name"], row["encoder"]) == ("tiny-zh-short-names", "tiny-zh")
+    assert row["steps"] == 1
+    assert (tmp_path / "encoders" / "tiny-zh-short-names" / "stage.json").is_file()
