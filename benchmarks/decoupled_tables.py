@@ -241,7 +241,7 @@ def _missing(rows: Sequence[Row]) -> str:
         if _run_of(told) not in have:
             size = f"{told['drawn']:,} sentences" if told["drawn"] else "all sentences"
             notes = [told["system"], f"`{told['encoder']}`", told["tag"]]
-            of_table = gaps[f"{TITLES[told['data']]}, {size}"]
+            of_table = gaps[f"{TITLES[told['data']]}, {size}, {told['split']} part"]
             of_table[", ".join(filter(None, notes))].append(str(told["seed"]))
     lines = []
     for table, of_table in gaps.items():

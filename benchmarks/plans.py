@@ -33,11 +33,11 @@ SETUPS: Dict[str, Command] = {
     "weibo_names": ["--epochs", "5", "--learn-rate", "2e-4"],
     "weibo_names-1000": ["--train-sentences", "1000", "--epochs", "5", "--learn-rate", "2e-4"],
     **{
-        f"weibo_names-{sentences}": [
+        f"weibo_names-small-{sentences}": [
             *("--train-sentences", str(sentences), "--epochs", str(epochs)),
             *("--batch-size", "4", "--learn-rate", "1e-4"),
         ]
-        for sentences, epochs in ((100, 8), (500, 3))
+        for sentences, epochs in ((100, 8), (500, 3), (1000, 3))
     },
     **{
         f"crossner_{domain}": ["--epochs", "15", "--batch-size", "8", "--learn-rate", "3e-4"]
@@ -93,7 +93,7 @@ its own beside it."""
 
 # What the scorer by mention and context is measured on, and the encoders of `decoupled_stages.py`.
 DECOUPLED_SETUPS = ("weibo_names", "weibo_names-1000", "msra", "msra-whole")
-DECOUPLED_SMALL_SETUPS = ("weibo_names-100", "weibo_names-500")
+DECOUPLED_SMALL_SETUPS = tuple(f"weibo_names-small-{count}" for count in (100, 500, 1000))
 DECOUPLED_SEEDS = 3
 DECOUPLED_ENCODERS = (
     CHINESE_ENCODER,
@@ -104,6 +104,7 @@ DECOUPLED_ENDS = DECOUPLED_ENCODERS[0], DECOUPLED_ENCODERS[-1]
 DECOUPLED_RESULTS = PRETRAINED_RESULTS.with_name("decoupled") / "accuracy"
 MIXED, TWO_ENCODERS = "mixed data", "two encoders"
 """What the rows of variants are tagged with."""
+MIXED_IN = ["--tag", MIXED, "--extra", "mixed"]
 UNSHARED = ["--tag", TWO_ENCODERS, "--override", "components.scorer.model.shared=false"]
 MORE_NOUNS = "components.candidates.proposers.more=" + json.dumps(
     {"@misc": "spacy_hetner.NounCandidates.v1", "source": "jieba", "max_words": 3}
@@ -226,12 +227,11 @@ def decoupled() -> List[Command]:
     for Weibo only.
     """
     results = ["--results", str(DECOUPLED_RESULTS)]
-    mixed = ["tagger", "--tag", MIXED, "--extra", "mixed"]
     scorer = ["decoupled", *results, "--override", MORE_NOUNS]
     two = [*scorer, *UNSHARED]
     runs = []
     for seed, setup in product(range(DECOUPLED_SEEDS), DECOUPLED_SETUPS):
-        taggers = [["tagger"], mixed] if setup.startswith("weibo") else [["tagger"]]
+        taggers = [["tagger"], ["tagger", *MIXED_IN]] if setup.startswith("weibo") else [["tagger"]]
         runs += [command(setup, [*tagger, *results], seed) for tagger in taggers]
         runs += [command(setup, scorer, seed, encoder) for encoder in DECOUPLED_ENCODERS]
         if seed == 0 and setup == DECOUPLED_SETUPS[0]:
@@ -255,7 +255,10 @@ def decoupled_screening() -> List[Command]:
 
 def decoupled_small() -> List[Command]:
     """What a processor does in some hours: a tagger, and the scorer after none, either and both of
-    the stages, on dev, with few sentences and few negatives; of the fewest, two encoders."""
+    the stages, on dev, with few sentences and few negatives.
+
+    Two encoders and mixed data are asked of one seed and number of sentences.
+    """
     options = ["--split", "dev", "--results", str(DECOUPLED_RESULTS)]
     scorer = ["decoupled", *options, "--override", MORE_NOUNS]
     scorer += ["--override", "components.scorer.negative_ratio=3.0"]
@@ -264,9 +267,11 @@ def decoupled_small() -> List[Command]:
     runs = []
     for seed, setup in product(range(DECOUPLED_SEEDS), DECOUPLED_SMALL_SETUPS):
         runs += [command(setup, system, seed, encoder) for system, encoder in systems]
-        if seed == 0 and setup == DECOUPLED_SMALL_SETUPS[0]:
+        if (seed, setup) == (0, "weibo_names-small-100"):
             two = [*scorer, *UNSHARED]
             runs += [command(setup, two, seed, encoder) for encoder in DECOUPLED_ENDS]
+        if (seed, setup) == (0, "weibo_names-small-500"):
+            runs.append(command(setup, ["tagger", *MIXED_IN, *options], seed))
     return runs
 
 

@@ -117,12 +117,14 @@ def test_the_gain_is_over_no_stage_and_the_same_seeds(section: Any) -> None:
     assert plain["F"] == "**30.0**"  # the last table's
     listed = text.split("Missing, seeds in brackets:")[1].strip().splitlines()
     missing = dict(line.removeprefix("- ").split(": ") for line in listed)
-    every, some = missing["Weibo, names, all sentences"], missing["Weibo, names, 1,000 sentences"]
+    every, some = (
+        missing[f"Weibo, names, {size} sentences, test part"] for size in ("all", "1,000")
+    )
     assert f"decoupled, `{START}` (2)" in every and f"decoupled, `{START}` (1, 2)" in some
     assert f"decoupled, `{NAMES}` (" not in every
     assert f"decoupled, `{NAMES}-contexts`, two encoders (0)" in every
-    assert f"decoupled, `{START}` (0, 1, 2)" in missing["Weibo, names, 500 sentences"]
-    assert f"decoupled, `{START}` (0, 1, 2)" in missing["MSRA, 1,000 sentences"]
+    assert f"decoupled, `{START}` (0, 1, 2)" in missing["Weibo, names, 500 sentences, dev part"]
+    assert f"decoupled, `{START}` (0, 1, 2)" in missing["MSRA, 1,000 sentences, test part"]
 
 
 def test_the_gain_is_over_the_encoder_that_was_taught(section: Any) -> None:

@@ -114,8 +114,9 @@ def test_the_scorer_is_trained_alike_after_every_stage(plans: ModuleType) -> Non
     small = plans.PLANS["decoupled-small"]
     two = [command for command in small if plans.TWO_ENCODERS in command]
     assert [command[-1] for command in two] == list(plans.DECOUPLED_ENDS)
+    assert [command[0:2] for command in small if "mixed" in command] == [["weibo_names", "tagger"]]
     small = [command for command in small if command not in two]
     for name in plans.DECOUPLED_ENCODERS[1:]:
         own = [command[:-1] for command in small if command[-1] == name]
         plain = [c[:-1] for c in small if c[1] == "decoupled" and c[-1] == plans.CHINESE_ENCODER]
-        assert own == plain and len(own) == 2 * 3
+        assert own == plain and len(own) == 3 * 3
