@@ -8,16 +8,17 @@ from datetime import timedelta
 from typing import Iterator, Optional
 
 import torch
-
-# Torch would else import it when the process group is there already, and functions in it have the
-# group of that moment as a default: it then lasts for as long as Python, and so do its threads.
-import torch.distributed.nn
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from ..encoders.module import tell_precision
 from ..errors import Errors
+
+if torch.distributed.is_available():
+    # Torch would else import it when the process group is there already, and functions in it have
+    # the group of that moment as a default: it then lasts as long as Python, and so do its threads.
+    import torch.distributed.nn
 
 _PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 PATIENCE = timedelta(hours=6)
